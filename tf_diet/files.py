@@ -1,0 +1,72 @@
+"""Files that are either whole or not there."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tf_diet.errors import RunFolderError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path that becomes `path` when the block succeeds.
+
+    The suffix is kept, since savers pick their format by it. Nothing is left
+    behind when the block raises.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield folder / path.name
+        os.replace(folder / path.name, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Writes a text file in one move and returns its path."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
+    """Writes a binary file in one move and returns its path."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
+
+
+def fresh_folder(
+    path: str | os.PathLike[str], *, overwrite: bool = False, hint: str = ""
+) -> Path:
+    """Returns `path` as an empty folder.
+
+    Args:
+        path: the folder; made when it does not exist.
+        overwrite: empty a folder that holds files.
+        hint: what the user may do instead, for the error message.
+
+    Raises:
+        RunFolderError: the folder holds files and `overwrite` is False, or
+            the path is a file.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(
+            f"The output folder is a file. Received: {path}. "
+            "Name a folder that is empty or does not exist."
+        )
+    if path.is_dir() and any(path.iterdir()):
+        if not overwrite:
+            raise RunFolderError(
+                f"The output folder is not empty. Received: {path}. "
+                + (hint or "Name an empty folder, or ask to overwrite it.")
+            )
+        shutil.rmtree(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
