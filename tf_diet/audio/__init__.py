@@ -1,0 +1,1 @@
+"""Sound: features, notes, synthesis and the losses that compare sounds."""
