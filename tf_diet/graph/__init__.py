@@ -1,0 +1,1 @@
+"""What hangs together: calls, labels, groups and cost. No layer is named."""

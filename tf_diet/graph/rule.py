@@ -1,0 +1,251 @@
+"""What a rule is, and where rules are filed.
+
+A rule is all that tf_diet knows of a layer or operation. From its signature
+follow groups, surgery, masks, parameters and FLOPs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.errors import InputError, StreamingError
+from tf_diet.graph.labels import (
+    Axis,
+    Labels,
+    Mask,
+    UnionFind,
+    Vector,
+    count_alive,
+)
+from tf_diet.graph.walk import Call
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """What one call does to labels.
+
+    Args:
+        outputs: the labels of each output tensor.
+        weights: per weight name, the labels of each of its axes.
+        sizes: per config entry, the axis whose living positions it counts.
+        ties: pairs of vectors that must live or die together.
+        frozen: vectors that must live, each with the reason.
+    """
+
+    outputs: Sequence[Labels]
+    weights: Mapping[str, tuple[Axis, ...]] = field(default_factory=dict)
+    sizes: Mapping[str, Axis] = field(default_factory=dict)
+    ties: Sequence[tuple[Vector, Vector]] = ()
+    frozen: Sequence[tuple[Vector, str]] = ()
+
+
+class Fresh:
+    """Makes the labels of the units that a call brings into being.
+
+    Args:
+        union: where the labels live.
+    """
+
+    def __init__(self, union: UnionFind) -> None:
+        self._union = union
+        self.made: list[Vector] = []
+
+    def __call__(self, count: int) -> Vector:
+        """Returns labels for `count` new units."""
+        vector = self._union.make(count)
+        self.made.append(vector)
+        return vector
+
+    def fixed(self, count: int, reason: str) -> Vector:
+        """Returns labels that always live, for data beside units."""
+        vector = self._union.make(count)
+        self._union.freeze(vector, reason)
+        return vector
+
+    def same(self, first: int, second: int) -> bool:
+        """Says whether two labels are already one unit."""
+        return self._union.find(first) == self._union.find(second)
+
+
+class Rule(ABC):
+    """All that is known of a kind of layer or operation.
+
+    Subclass, implement `signature`, register with `register_rule`. The other
+    methods have defaults that follow from the signature.
+    """
+
+    pointwise_in_time: bool = False
+
+    @abstractmethod
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Returns what the call does to labels.
+
+        Args:
+            call: the application.
+            inputs: the labels of each input tensor.
+            fresh: makes labels of new units.
+        """
+
+    def weights(self, operation: Any) -> dict[str, Any]:
+        """Returns the variables by the names that signatures use."""
+        return own_variables(operation)
+
+    def config(
+        self, call: Call, signature: Signature, alive: Mask
+    ) -> dict[str, Any]:
+        """Returns the config of the trimmed operation."""
+        config = dict(call.operation.get_config())
+        for entry, axis in signature.sizes.items():
+            if axis is not None:
+                config[entry] = int(alive[axis].sum())
+        return config
+
+    def rebuild(
+        self,
+        call: Call,
+        inputs: Sequence[Labels],
+        signature: Signature,
+        alive: Mask,
+    ) -> Any:
+        """Returns a new operation without the dead units, weights unset."""
+        return type(call.operation).from_config(
+            self.config(call, signature, alive)
+        )
+
+    def arguments(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inputs: Sequence[Labels],
+        alive: Mask,
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the call arguments as the trimmed operation needs them."""
+        return args, kwargs
+
+    def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
+        """Returns the floating-point operations of one call.
+
+        A multiply and an add count two. Unknown sizes (batch, time) count
+        one, so that the figure is a frame's where time is unknown.
+        """
+        positions = self.positions(call, signature, alive)
+        total = 0
+        for name, variable in self.weights(call.operation).items():
+            axes = signature.weights.get(name, (None,) * len(variable.shape))
+            elements = int(
+                np.prod(
+                    [
+                        count_alive(axis, size, alive)
+                        for axis, size in zip(axes, variable.shape, strict=True)
+                    ]
+                )
+            )
+            total += (2 if len(variable.shape) > 1 else 1) * elements
+        return total * positions
+
+    def positions(self, call: Call, signature: Signature, alive: Mask) -> int:
+        """Returns at how many positions the weights are applied."""
+        shape = call.output_specs[0].shape
+        return int(
+            np.prod([1 if size is None else size for size in shape[1:-1]])
+        )
+
+    def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
+        """Returns the name and shape of each state of the streaming step."""
+        return {}
+
+    def step(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        state: Mapping[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
+        """Applies the call to one frame.
+
+        Args:
+            call: the application.
+            args: its arguments, tensors with a time axis of length 1.
+            kwargs: its keyword arguments.
+            state: what the last frame left, as in `state_spec`.
+
+        Returns:
+            The outputs for this frame and the new state.
+
+        Raises:
+            StreamingError: the layer cannot run one frame at a time.
+        """
+        if self.pointwise_in_time:
+            return call.operation(*args, **kwargs), {}
+        kind = type(call.operation).__name__
+        raise StreamingError(
+            f"The layer {call.path!r} cannot run one frame at a time. "
+            f"Received: {kind}, which mixes time steps or has no step form. "
+            "Use a causal layer, or convert the part of the model before it."
+        )
+
+
+_RULES: dict[Any, Rule] = {}
+
+
+def register_rule(*kinds: Any) -> Callable[[type[Rule]], type[Rule]]:
+    """Files a rule under layer classes or names of `keras.ops`.
+
+    Args:
+        kinds: layer classes, or names such as "ops.Split" for operations of
+            `keras.ops`, whose classes are not public.
+
+    Raises:
+        InputError: a kind is neither.
+    """
+    for kind in kinds:
+        if not isinstance(kind, type) and not str(kind).startswith("ops."):
+            raise InputError(
+                "A rule is filed under a layer class or a name of keras.ops. "
+                f"Received: {kind!r}. Pass a class, or 'ops.' and the name of "
+                "the operation class, such as 'ops.Split'."
+            )
+
+    def add(rule: type[Rule]) -> type[Rule]:
+        instance = rule()
+        for kind in kinds:
+            _RULES[kind] = instance
+        return rule
+
+    return add
+
+
+def rule_for(operation: Any) -> Rule | None:
+    """Returns the rule of exactly this kind of operation, or None.
+
+    Subclasses have none of their own accord: their `call` may do anything.
+    """
+    kind = type(operation)
+    if kind in _RULES:
+        return _RULES[kind]
+    if kind.__module__.startswith(("keras.src.ops", "keras.ops")):
+        return _RULES.get(f"ops.{kind.__name__}")
+    return None
+
+
+def registered() -> list[Any]:
+    """Returns every kind that has a rule."""
+    return list(_RULES)
+
+
+def own_variables(operation: Any) -> dict[str, Any]:
+    """Returns the variables of a layer by name, without random states."""
+    if not isinstance(operation, keras.Layer):
+        return {}
+    return {
+        variable.name: variable
+        for variable in operation.variables
+        if "seed" not in variable.name
+    }

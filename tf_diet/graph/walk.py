@@ -1,0 +1,277 @@
+"""The one file that reads Keras' private graph: calls in order, and replay.
+
+`walk(model)` lists every application of an operation in the order in which
+data meets them. Nested models are inlined; a layer that is called twice gives
+two calls. `replay` runs any function over that list: label propagation,
+masking, trimming, observation and streaming are all replays.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+from keras.src.models.functional import Functional
+
+from tf_diet.errors import UnsupportedModelError
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Stands for a tensor in the recorded arguments of a call.
+
+    Args:
+        key: which tensor of the walk.
+    """
+
+    key: int
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Shape and dtype of a tensor; unknown sizes are None, axis 0 is batch."""
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One application of a layer or of an operation.
+
+    Args:
+        index: its place in the walk.
+        path: the name of the operation after those of the nested models that
+            hold it, joined by "/"; a repeated call ends in ":1", ":2", ...
+        operation: the layer or operation itself, never a copy.
+        args: the positional arguments, a `Slot` for each tensor.
+        kwargs: the keyword arguments, likewise.
+        inputs: keys of the tensors in the arguments, in order.
+        outputs: keys of the tensors that it returns, flattened.
+        input_specs: shapes and dtypes of the inputs.
+        output_specs: shapes and dtypes of the outputs.
+    """
+
+    index: int
+    path: str
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    input_specs: tuple[TensorSpec, ...]
+    output_specs: tuple[TensorSpec, ...]
+
+    @property
+    def layer_path(self) -> str:
+        """The path without the number of the call."""
+        return self.path.split(":")[0]
+
+    def fill(
+        self, values: Mapping[int, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments with values in place of the slots."""
+
+        def place(x: Any) -> Any:
+            return values[x.key] if isinstance(x, Slot) else x
+
+        args, kwargs = keras.tree.map_structure(
+            place, (self.args, dict(self.kwargs))
+        )
+        return args, kwargs
+
+    def __repr__(self) -> str:
+        kind = type(self.operation).__name__
+        return f"<Call {self.index} {self.path} ({kind})>"
+
+
+Apply = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A model as a list of calls.
+
+    Args:
+        inputs: keys of the model's inputs, in the order of `model.inputs`.
+        input_names: the names of those inputs.
+        outputs: keys of the model's outputs, flattened.
+        input_structure: how the model takes its inputs, with slots.
+        output_structure: how the model returns its outputs, with slots.
+        tensors: shape and dtype of each key.
+        calls: every application, each after those that it needs.
+    """
+
+    inputs: tuple[int, ...]
+    input_names: tuple[str, ...]
+    outputs: tuple[int, ...]
+    input_structure: Any
+    output_structure: Any
+    tensors: Mapping[int, TensorSpec]
+    calls: tuple[Call, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Walk of {len(self.calls)} calls, inputs "
+            f"{', '.join(self.input_names)}>"
+        )
+
+    def pack(self, structure: Any, values: Mapping[int, Any]) -> Any:
+        """Returns `structure` with values in place of its slots."""
+        return keras.tree.map_structure(lambda s: values[s.key], structure)
+
+    @cached_property
+    def producers(self) -> Mapping[int, Call]:
+        """The call that made each tensor; model inputs are not in it."""
+        return {key: call for call in self.calls for key in call.outputs}
+
+
+def functional(model: Any) -> Functional:
+    """Returns the functional graph behind a model.
+
+    Raises:
+        UnsupportedModelError: the model is neither functional nor Sequential,
+            or it has not been built.
+    """
+    if isinstance(model, keras.Sequential):
+        if model._functional is None:
+            raise UnsupportedModelError(
+                f"The Sequential model {model.name!r} has no input shape yet. "
+                "Received: an unbuilt model. Add keras.Input(...) as its "
+                "first layer, or call model.build(input_shape)."
+            )
+        return model._functional
+    if isinstance(model, Functional):
+        return model
+    raise UnsupportedModelError(
+        "Only functional and Sequential Keras models can be walked. "
+        f"Received: {type(model).__name__}. Build it as "
+        "keras.Model(inputs, outputs) instead of subclassing keras.Model."
+    )
+
+
+class _Walker:
+    def __init__(self) -> None:
+        self.tensors: dict[int, TensorSpec] = {}
+        self.calls: list[Call] = []
+        self.times: dict[int, int] = {}
+
+    def new(self, tensor: Any) -> int:
+        key = len(self.tensors)
+        self.tensors[key] = TensorSpec(tuple(tensor.shape), str(tensor.dtype))
+        return key
+
+    def visit(
+        self, model: Functional, keys: Sequence[int], parents: tuple[str, ...]
+    ) -> dict[int, int]:
+        """Walks one model; returns the key of each of its tensors by id."""
+        known = {
+            id(tensor): key
+            for tensor, key in zip(model._inputs, keys, strict=True)
+        }
+        for depth in sorted(model._nodes_by_depth, reverse=True):
+            for node in model._nodes_by_depth[depth]:
+                if node.is_input or not node.operation:
+                    continue
+                if all(id(t) in known for t in node.input_tensors):
+                    self.visit_node(node, known, parents)
+        return known
+
+    def visit_node(
+        self, node: Any, known: dict[int, int], parents: tuple[str, ...]
+    ) -> None:
+        operation = node.operation
+        inputs = tuple(known[id(t)] for t in node.input_tensors)
+        if isinstance(operation, Functional | keras.Sequential):
+            inner = functional(operation)
+            ordered = self.order_inputs(inner, node, known)
+            inside = self.visit(inner, ordered, (*parents, operation.name))
+            for outer, tensor in zip(node.outputs, inner._outputs, strict=True):
+                known[id(outer)] = inside[id(tensor)]
+            return
+
+        def slot(x: Any) -> Any:
+            return Slot(known[id(x)]) if id(x) in known else x
+
+        args, kwargs = keras.tree.map_structure(
+            slot, (node.arguments.args, node.arguments.kwargs)
+        )
+        for tensor in node.outputs:
+            known[id(tensor)] = self.new(tensor)
+        outputs = tuple(known[id(t)] for t in node.outputs)
+        time = self.times.get(id(operation), 0)
+        self.times[id(operation)] = time + 1
+        self.calls.append(
+            Call(
+                index=len(self.calls),
+                path="/".join((*parents, operation.name))
+                + (f":{time}" if time else ""),
+                operation=operation,
+                args=args,
+                kwargs=kwargs,
+                inputs=inputs,
+                outputs=outputs,
+                input_specs=tuple(self.tensors[k] for k in inputs),
+                output_specs=tuple(self.tensors[k] for k in outputs),
+            )
+        )
+
+    def order_inputs(
+        self, inner: Functional, node: Any, known: Mapping[int, int]
+    ) -> list[int]:
+        # A dict input may be given in any key order: let the nested model
+        # flatten what it was called with as it would its own inputs.
+        given = node.arguments.args[0] if node.arguments.args else None
+        struct = inner._inputs_struct
+        if isinstance(given, dict) and isinstance(struct, dict):
+            names = {t.name: t for t in inner._inputs}
+            by_tensor = {id(struct[k]): given[k] for k in struct}
+            return [known[id(by_tensor[id(t)])] for t in names.values()]
+        return [known[id(t)] for t in node.input_tensors][: len(inner._inputs)]
+
+
+def walk(model: Any) -> Walk:
+    """Lists the calls of a functional or Sequential model.
+
+    Raises:
+        UnsupportedModelError: for any other model.
+    """
+    graph = functional(model)
+    walker = _Walker()
+    inputs = [walker.new(t) for t in graph._inputs]
+    known = walker.visit(graph, inputs, ())
+
+    def slot(tensor: Any) -> Slot:
+        return Slot(known[id(tensor)])
+
+    return Walk(
+        inputs=tuple(inputs),
+        input_names=tuple(t.name for t in graph._inputs),
+        outputs=tuple(known[id(t)] for t in graph._outputs),
+        input_structure=keras.tree.map_structure(slot, graph._inputs_struct),
+        output_structure=keras.tree.map_structure(slot, graph._outputs_struct),
+        tensors=walker.tensors,
+        calls=tuple(walker.calls),
+    )
+
+
+def replay(walked: Walk, values: Sequence[Any], apply: Apply) -> dict[int, Any]:
+    """Runs `apply` over the calls and returns the value of every tensor.
+
+    Args:
+        walked: the calls.
+        values: one value for each model input, in the order of
+            `walked.inputs`: arrays, symbolic tensors, labels, anything.
+        apply: gets a call and its arguments with values in place of tensors;
+            returns what `call.operation(*args, **kwargs)` would.
+
+    Returns:
+        The values by tensor key.
+    """
+    known = dict(zip(walked.inputs, values, strict=True))
+    for call in walked.calls:
+        args, kwargs = call.fill(known)
+        result = keras.tree.flatten(apply(call, args, kwargs))
+        known.update(zip(call.outputs, result, strict=True))
+    return known

@@ -1,0 +1,27 @@
+"""All that is known of layers: one file a family, one class a layer."""
+
+from tf_diet.rules import (
+    convolution,
+    dense,
+    elementwise,
+    embedding,
+    merging,
+    normalization,
+    pooling,
+    recurrent,
+    reshaping,
+    slicing,
+)
+
+__all__ = [
+    "convolution",
+    "dense",
+    "elementwise",
+    "embedding",
+    "merging",
+    "normalization",
+    "pooling",
+    "recurrent",
+    "reshaping",
+    "slicing",
+]

@@ -1,0 +1,67 @@
+"""Pooling, padding, cropping and up-sampling over positions."""
+
+from collections.abc import Sequence
+
+import keras
+
+from tf_diet.graph.labels import Labels
+from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.walk import Call
+from tf_diet.rules.convolution import channels, other_axes, spatial
+
+
+@register_rule(
+    keras.layers.AveragePooling1D,
+    keras.layers.AveragePooling2D,
+    keras.layers.AveragePooling3D,
+    keras.layers.MaxPooling1D,
+    keras.layers.MaxPooling2D,
+    keras.layers.MaxPooling3D,
+    keras.layers.Cropping1D,
+    keras.layers.Cropping2D,
+    keras.layers.Cropping3D,
+    keras.layers.UpSampling1D,
+    keras.layers.UpSampling2D,
+    keras.layers.UpSampling3D,
+    keras.layers.ZeroPadding1D,
+    keras.layers.ZeroPadding2D,
+    keras.layers.ZeroPadding3D,
+)
+class PositionsRule(Rule):
+    """Changes how many positions there are, not the channels."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes the channels through."""
+        (x,) = inputs
+        layer = call.operation
+        return Signature(
+            outputs=[spatial(layer, x, channels(layer, x))],
+            frozen=other_axes(layer, call, x),
+        )
+
+
+@register_rule(
+    keras.layers.GlobalAveragePooling1D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalAveragePooling3D,
+    keras.layers.GlobalMaxPooling1D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.GlobalMaxPooling3D,
+)
+class GlobalPoolingRule(Rule):
+    """Leaves one value a channel."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes the channels through and drops the positions."""
+        x = inputs[0]
+        layer = call.operation
+        seen = channels(layer, x)
+        if layer.keepdims:
+            outputs = spatial(layer, x, seen)
+        else:
+            outputs = Labels((None, seen))
+        return Signature(outputs=[outputs], frozen=other_axes(layer, call, x))
