@@ -1,0 +1,254 @@
+"""Audio files as clips of one length, and the store of their features."""
+
+import hashlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from tf_diet import files, optional
+from tf_diet.errors import InputError
+
+SUFFIXES = {".wav", ".flac"}
+SILENCE = 10 ** (-60 / 20)
+# Raised whenever the features of the same samples would come out different.
+FEATURES_VERSION = 1
+NOTE = re.compile(r"(?<![A-Za-z])([A-Ga-g])([#sb♯♭]?)(-?\d)(?!\d)")
+SEMITONES = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
+ALTERATIONS = {"": 0, "#": 1, "s": 1, "♯": 1, "b": -1, "♭": -1}
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One note of the length that was asked for.
+
+    Args:
+        name: the file, and the slice where it was cut into several.
+        instrument: the name of the instrument.
+        pitch: the named pitch, a MIDI number.
+        recording: the take that the clip was cut from.
+        audio: the samples, float32.
+    """
+
+    name: str
+    instrument: str
+    pitch: int
+    recording: str
+    audio: np.ndarray
+
+
+class _Unusable(Exception):
+    """The reason why one file cannot be used."""
+
+
+def read(folder: Path, sample_rate: int, samples: int) -> list[Clip]:
+    """Reads every note of a folder.
+
+    Args:
+        folder: has a `notes.json`, or audio files named by their note.
+        sample_rate: samples a second to convert to.
+        samples: length of a clip.
+
+    Returns:
+        The clips, in the order of the table or of the file names.
+
+    Raises:
+        InputError: there are none, or some cannot be used; each is listed
+            with the reason.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"The folder of notes does not exist. Received: {folder}. Name "
+            "a folder of WAV or FLAC files."
+        )
+    listed = (folder / "notes.json").exists()
+    jobs = _table(folder) if listed else _found(folder)
+    clips: list[Clip] = []
+    bad: list[str] = []
+    for name, note in jobs:
+        try:
+            audio = _samples(folder / name, sample_rate, samples)
+            if listed:
+                clips.append(Clip(name=name, audio=audio[:samples], **note))
+            else:
+                clips.extend(_cut(name, audio, samples))
+        except _Unusable as reason:
+            bad.append(f"{folder / name}: {reason}")
+    if bad:
+        raise InputError(
+            f"Audio files that cannot be used in {folder}. Received: "
+            + "; ".join(bad)
+            + ". Repair these files or take them out of the folder."
+        )
+    if not clips:
+        raise InputError(
+            f"There are no notes in {folder}. Received: a folder without "
+            "notes.json and without WAV or FLAC files. Put recordings there, "
+            "each named by its note, such as violin_A4.wav."
+        )
+    return clips
+
+
+def note_number(name: str) -> int | None:
+    """Returns the MIDI number of the first note named in a text.
+
+    Args:
+        name: such as "violin_A4", "Fs3" or "Bb2"; C4 is 60.
+
+    Returns:
+        The number, or None if no note is named.
+    """
+    match = NOTE.search(name)
+    if match is None:
+        return None
+    letter, alteration, octave = match.groups()
+    semitone = SEMITONES[letter.upper()] + ALTERATIONS[alteration]
+    return 12 * (int(octave) + 1) + semitone
+
+
+def _table(folder: Path) -> list[tuple[str, dict]]:
+    path = folder / "notes.json"
+    fields = ("instrument", "pitch", "recording")
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["clips"]
+        return [(row["file"], {f: row[f] for f in fields}) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"The table of notes {path} cannot be used. Received: {error!r}. "
+            "It needs a list 'clips' of objects with 'file', 'instrument', "
+            "'pitch' (a MIDI number) and 'recording'; or remove it, and the "
+            "files are read by their names."
+        ) from error
+
+
+def _found(folder: Path) -> Iterator[tuple[str, dict]]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES:
+            yield path.relative_to(folder).as_posix(), {}
+
+
+def _samples(path: Path, sample_rate: int, least: int) -> np.ndarray:
+    soundfile = optional.require("soundfile", extra="audio")
+    try:
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise _Unusable(f"unreadable ({error})") from error
+    audio = audio.mean(axis=1)
+    if not np.isfinite(audio).all():
+        raise _Unusable("holds samples that are NaN or infinite")
+    if rate != sample_rate and len(audio):
+        soxr = optional.require("soxr", extra="audio")
+        audio = soxr.resample(audio, rate, sample_rate)
+    if len(audio) < least:
+        raise _Unusable(
+            f"too short ({len(audio) / sample_rate:.2f} s; "
+            f"{least / sample_rate:g} s are needed)"
+        )
+    if np.abs(audio).max() < SILENCE:
+        raise _Unusable("silent (its peak is below -60 dBFS)")
+    return audio
+
+
+def _cut(name: str, audio: np.ndarray, samples: int) -> Iterator[Clip]:
+    path = Path(name)
+    pitch = note_number(path.stem)
+    if pitch is None:
+        raise _Unusable("no note in its name, such as A4")
+    prefix = path.stem[: NOTE.search(path.stem).start()].strip(" _-.")
+    for i in range(len(audio) // samples):
+        part = audio[i * samples : (i + 1) * samples]
+        if np.abs(part).max() >= SILENCE:
+            yield Clip(
+                name=f"{name}#{i}",
+                instrument=(prefix or path.parent.name).lower(),
+                pitch=pitch,
+                recording=path.with_suffix("").as_posix(),
+                audio=part,
+            )
+
+
+class FeatureStore:
+    """Features on disk, one file a clip, named by what they were made from.
+
+    Args:
+        folder: where the files are; `tf_diet` in the user's cache folder
+            when None.
+        sample_rate: samples a second.
+        hop: samples a frame.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None,
+        sample_rate: int,
+        hop: int,
+    ) -> None:
+        self.folder = _user_cache() if folder is None else Path(folder)
+        self.sample_rate = sample_rate
+        self.hop = hop
+
+    def path(self, clip: Clip) -> Path:
+        """Returns the file of a clip's features."""
+        settings = [FEATURES_VERSION, self.sample_rate, self.hop, clip.pitch]
+        key = hashlib.sha256(json.dumps(settings).encode())
+        key.update(np.ascontiguousarray(clip.audio).tobytes())
+        return self.folder / f"features-{key.hexdigest()[:32]}.npz"
+
+    def get(
+        self,
+        clip: Clip,
+        compute: Callable[[], tuple[np.ndarray, np.ndarray]],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns f0 and loudness, computing what the store lacks.
+
+        Args:
+            clip: what they describe.
+            compute: makes them. Also asked where the file is damaged.
+        """
+        path = self.path(clip)
+        stored = self._read(path, len(clip.audio) // self.hop)
+        if stored is not None:
+            return stored
+        f0, loudness = compute()
+        try:
+            with files.replacing(path) as temporary:
+                np.savez(temporary, f0=f0, loudness=loudness)
+        except OSError as error:
+            logging.log_first_n(
+                logging.WARNING,
+                "Features cannot be kept in %s (%s); they will be computed "
+                "again next time. Pass a cache folder that can be written.",
+                1,
+                self.folder,
+                error,
+            )
+        return f0, loudness
+
+    def _read(
+        self, path: Path, frames: int
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        if not path.exists():
+            return None
+        try:
+            with np.load(path) as stored:
+                f0, loudness = stored["f0"], stored["loudness"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            f0 = loudness = np.empty(0)
+        for values in (f0, loudness):
+            if values.shape != (frames,) or not np.isfinite(values).all():
+                logging.info("Damaged features are computed again: %s", path)
+                return None
+        return f0, loudness
+
+
+def _user_cache() -> Path:
+    # The XDG standard asks that a relative value be ignored.
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    base = named if named.is_absolute() else Path.home() / ".cache"
+    return base / "tf_diet"
