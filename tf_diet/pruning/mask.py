@@ -1,0 +1,86 @@
+"""The masked model: the right-hand side of the law.
+
+A trimmed model must compute what the full model computes when everything that
+is dead is zero: the dead slices of every weight *and* the dead channels of
+every tensor. Weights alone would let biases and statistics revive a unit;
+tensors alone would miss what a recurrent layer keeps inside.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.graph.build import ChannelGraph
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.walk import Call, replay
+from tf_diet.pruning.trim import fill, remake
+
+
+def masked(model: keras.Model, graph: ChannelGraph, alive: Mask, x: Any) -> Any:
+    """Returns what the model computes with its dead units at zero.
+
+    Args:
+        model: the full model; it is not touched.
+        graph: its channel graph.
+        alive: which labels live.
+        x: inputs as the model takes them: an array, list or dict.
+
+    Returns:
+        The outputs, in the structure of the model's own.
+    """
+    _, made = remake(model, graph, graph.everything)
+    for call in graph.walk.calls:
+        fill(call, made[id(call.operation)], graph, alive, zero)
+
+    def apply(call: Call, args: Any, kwargs: Any) -> Any:
+        result = made[id(call.operation)](*args, **kwargs)
+        values = [
+            _silence(value, graph.labels[key], alive)
+            for key, value in zip(
+                call.outputs, keras.tree.flatten(result), strict=True
+            )
+        ]
+        return keras.tree.pack_sequence_as(result, values)
+
+    values = replay(graph.walk, flat_inputs(graph, x), apply)
+    return graph.walk.pack(graph.walk.output_structure, values)
+
+
+def flat_inputs(graph: ChannelGraph, x: Any) -> list[Any]:
+    """Returns inputs in the order of `graph.walk.inputs`.
+
+    Args:
+        graph: the channel graph of the model that takes them.
+        x: an array, a list in the model's order, or a dict by input name.
+    """
+    walked = graph.walk
+    if isinstance(x, dict):
+        return [
+            keras.ops.convert_to_tensor(x[name]) for name in walked.input_names
+        ]
+    return [keras.ops.convert_to_tensor(v) for v in keras.tree.flatten(x)]
+
+
+def zero(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
+    """Returns a copy of an array with its dead positions at zero."""
+    value = np.array(value)
+    for place, axis in enumerate(axes):
+        if axis is not None:
+            index: list[Any] = [slice(None)] * value.ndim
+            index[place] = np.flatnonzero(~alive[axis])
+            value[tuple(index)] = 0
+    return value
+
+
+def _silence(value: Any, labels: Labels, alive: Mask) -> Any:
+    for place, axis in enumerate(labels.axes):
+        if axis is not None and not alive[axis].all():
+            value = value * _factor(value, place, axis, alive)
+    return value
+
+
+def _factor(value: Any, place: int, axis: Vector, alive: Mask) -> Any:
+    shape = [1] * len(value.shape)
+    shape[place] = len(axis)
+    return keras.ops.cast(alive[axis].reshape(shape), value.dtype)

@@ -1,0 +1,167 @@
+"""The pruning plan: plain data between ranking and surgery."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from tf_diet.errors import PlanError
+from tf_diet.graph.build import Barrier, ChannelGraph, Pinned, build
+from tf_diet.graph.cost import Cost
+from tf_diet.graph.labels import kept_positions
+from tf_diet.pruning.optimizer import compile_like
+from tf_diet.pruning.trim import trim
+
+
+@dataclass(frozen=True)
+class PruningPlan:
+    """Which units stay, and what that saves.
+
+    Args:
+        fingerprint: of the graph that it was made for.
+        kept_units: per group, the units that stay, in order.
+        widths: per group, how many units there were.
+        rate: the share of parameters asked for.
+        reached: the share of parameters that goes.
+        settings: criterion, scope, scaling and seed.
+        cost_before: of one call of the full model.
+        cost_after: of one call of the trimmed model.
+        barriers: operations that stop the graph.
+        pinned: units that could not be considered, with the reason.
+        alignment: how activations met the target, by group.
+        not_reached: why less than `rate` goes; empty when it is reached.
+    """
+
+    fingerprint: str
+    kept_units: Mapping[str, tuple[int, ...]]
+    widths: Mapping[str, int]
+    rate: float
+    reached: float
+    settings: Mapping[str, Any]
+    cost_before: Cost
+    cost_after: Cost
+    barriers: tuple[Barrier, ...] = ()
+    pinned: tuple[Pinned, ...] = ()
+    alignment: Mapping[str, str] = field(default_factory=dict)
+    not_reached: str = ""
+
+    def graph(self, model: keras.Model) -> ChannelGraph:
+        """Returns the channel graph of a model that this plan fits.
+
+        Raises:
+            PlanError: the plan was made for another architecture.
+        """
+        graph = build(model)
+        if graph.fingerprint != self.fingerprint:
+            raise PlanError(
+                "The plan was made for another model. Received: a model with "
+                f"fingerprint {graph.fingerprint}, expected "
+                f"{self.fingerprint}. Make a plan for this model."
+            )
+        return graph
+
+    def apply(self, model: keras.Model) -> keras.Model:
+        """Returns the trimmed model; `model` is not touched.
+
+        A compiled model gives a compiled one, with the living slices of the
+        optimizer's state.
+
+        Raises:
+            PlanError: the plan was made for another architecture.
+        """
+        graph = self.graph(model)
+        alive = graph.alive(self.kept_units)
+        small = trim(model, graph, alive)
+        compile_like(model, small, graph, alive)
+        return small
+
+    def kept(
+        self, model: keras.Model
+    ) -> dict[str, tuple[NDArray[np.int64], ...]]:
+        """Returns, per variable path, the kept positions of each axis."""
+        graph = self.graph(model)
+        alive = graph.alive(self.kept_units)
+        return {
+            path: tuple(
+                kept_positions(axis, size, alive)
+                for axis, size in zip(axes, graph.shapes[path], strict=True)
+            )
+            for path, axes in graph.axes.items()
+        }
+
+    def to_json(self) -> str:
+        """Returns the plan as JSON text."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "PruningPlan":
+        """Returns the plan that `to_json` wrote.
+
+        Raises:
+            PlanError: the text is not a plan.
+        """
+        try:
+            data = json.loads(text)
+            data["kept_units"] = {
+                name: tuple(units) for name, units in data["kept_units"].items()
+            }
+            for name in ("cost_before", "cost_after"):
+                data[name] = Cost(**data[name])
+            data["barriers"] = tuple(Barrier(**b) for b in data["barriers"])
+            data["pinned"] = tuple(Pinned(**p) for p in data["pinned"])
+            return cls(**data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PlanError(
+                f"This is not a pruning plan. Received: {type(error).__name__}"
+                f": {error}. Pass the text that PruningPlan.to_json returned."
+            ) from error
+
+    def summary(self) -> str:
+        """Returns a table of who goes, what it saves and what stays."""
+        table = Table(title=repr(self), title_justify="left")
+        table.add_column("group")
+        for name in ("units", "kept", "removed"):
+            table.add_column(name, justify="right")
+        for name, width in self.widths.items():
+            kept = len(self.kept_units[name])
+            share = f"{1 - kept / width:.0%}"
+            table.add_row(name, str(width), str(kept), share)
+        console = Console(width=100, record=True, file=_Nowhere())
+        console.print(table)
+        lines = [console.export_text().rstrip()]
+        before, after = self.cost_before, self.cost_after
+        for name in ("parameters", "flops", "reads_writes"):
+            old, new = getattr(before, name), getattr(after, name)
+            lines.append(f"{name}: {old:,} -> {new:,}")
+        lines += [
+            f"pinned: {p.name} ({p.n_units}): {p.reason}" for p in self.pinned
+        ]
+        lines += [
+            f"barrier: {b.path} ({b.kind}): {b.reason}" for b in self.barriers
+        ]
+        if self.not_reached:
+            lines.append(f"not reached: {self.not_reached}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        kept = sum(len(units) for units in self.kept_units.values())
+        return (
+            f"<PruningPlan keeps {kept} of {sum(self.widths.values())} units, "
+            f"removes {self.reached:.1%} of the parameters>"
+        )
+
+
+class _Nowhere:
+    """A file that swallows what a recording console also prints."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        return None

@@ -1,0 +1,203 @@
+"""Surgery: a new model without the dead units, weights sliced by label."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+
+from tf_diet.errors import PlanError
+from tf_diet.graph.build import ChannelGraph
+from tf_diet.graph.labels import Axis, Mask, kept_positions
+from tf_diet.graph.rule import own_variables, rule_for
+from tf_diet.graph.walk import Call, replay
+
+Cut = Callable[[Any, tuple[Axis, ...], Mask], Any]
+
+
+def take(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
+    """Returns the living positions of an array along each axis."""
+    for place, axis in enumerate(axes):
+        if axis is not None:
+            kept = kept_positions(axis, value.shape[place], alive)
+            value = np.take(value, kept, axis=place)
+    return value
+
+
+def trim(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
+    """Returns a smaller copy of a model; the model itself is not touched.
+
+    Nested models come out flat: their layers become layers of the result.
+    A Sequential model without nested models stays Sequential. The result is
+    not compiled: `tf_diet.pruning.optimizer.compile_like` does that.
+
+    Args:
+        model: the model that `graph` was built from.
+        graph: its channel graph.
+        alive: which labels live.
+
+    Raises:
+        PlanError: a layer cannot be made again from its config.
+    """
+    small, made = remake(model, graph, alive)
+    for call in graph.walk.calls:
+        fill(call, made[id(call.operation)], graph, alive, take)
+    logging.info(
+        "%s: %d -> %d parameters",
+        model.name,
+        model.count_params(),
+        small.count_params(),
+    )
+    return small
+
+
+def remake(
+    model: keras.Model, graph: ChannelGraph, alive: Mask
+) -> tuple[keras.Model, dict[int, Any]]:
+    """Builds the smaller model with its weights at zero.
+
+    Returns:
+        The model, and its operations by the id of those they stand for.
+    """
+    names = _Names()
+    made: dict[int, Any] = {}
+
+    def apply(call: Call, args: Any, kwargs: Any) -> Any:
+        rule = rule_for(call.operation)
+        inputs = [graph.labels[key] for key in call.inputs]
+        if id(call.operation) not in made:
+            made[id(call.operation)] = _remake(graph, call, alive, names)
+        if rule is not None:
+            args, kwargs = rule.arguments(call, args, kwargs, inputs, alive)
+        return made[id(call.operation)](*args, **kwargs)
+
+    inputs = [
+        keras.Input(batch_shape=spec.shape, dtype=spec.dtype, name=name)
+        for spec, name in zip(
+            (graph.walk.tensors[key] for key in graph.walk.inputs),
+            graph.walk.input_names,
+            strict=True,
+        )
+    ]
+    values = replay(graph.walk, inputs, apply)
+    small = _assemble(model, graph, made, values)
+    for call in graph.walk.calls:
+        _restore(call.operation, made[id(call.operation)])
+    return small, made
+
+
+class _Names:
+    """Keeps layer names, with the parents in front where two clash."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def __call__(self, call: Call) -> str:
+        parts = call.layer_path.split("/")
+        for start in range(len(parts) - 1, -1, -1):
+            name = "_".join(parts[start:])
+            if name not in self.taken:
+                break
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
+
+def _remake(graph: ChannelGraph, call: Call, alive: Mask, names: _Names) -> Any:
+    operation = call.operation
+    rule = rule_for(operation)
+    inputs = [graph.labels[key] for key in call.inputs]
+    try:
+        if rule is not None:
+            signature = graph.signatures[call.index]
+            new = rule.rebuild(call, inputs, signature, alive)
+        else:
+            new = type(operation).from_config(operation.get_config())
+    except (TypeError, ValueError, NotImplementedError, KeyError) as error:
+        raise PlanError(
+            f"The layer {call.path!r} cannot be made again from its config. "
+            f"Received: {type(operation).__name__}: {error}. Give the class "
+            "get_config and an __init__ that takes what it returns."
+        ) from error
+    if isinstance(new, keras.Layer):
+        new.name = names(call)
+        for owner, attribute, _ in _initializers(new):
+            setattr(owner, attribute, keras.initializers.Zeros())
+    return new
+
+
+def _initializers(layer: Any) -> Iterator[tuple[Any, str, Any]]:
+    """Yields owner, attribute and value of every initializer of a layer."""
+    owners = [layer]
+    if hasattr(layer, "cell"):
+        owners.append(layer.cell)
+    for owner in owners:
+        for attribute, value in list(vars(owner).items()):
+            if attribute.endswith("_initializer") and value is not None:
+                yield owner, attribute, value
+
+
+def _restore(old: Any, new: Any) -> None:
+    """Gives the copy the initializers back that zeros stood in for."""
+    if isinstance(old, keras.Layer):
+        pairs = zip(_initializers(old), _initializers(new), strict=True)
+        for (_, _, value), (owner, attribute, _) in pairs:
+            setattr(owner, attribute, value)
+
+
+def _assemble(
+    model: keras.Model,
+    graph: ChannelGraph,
+    made: Mapping[int, Any],
+    values: Mapping[int, Any],
+) -> keras.Model:
+    walked = graph.walk
+    inputs = walked.pack(walked.input_structure, values)
+    outputs = walked.pack(walked.output_structure, values)
+    flat = all("/" not in call.path for call in walked.calls)
+    if isinstance(model, keras.Sequential) and flat:
+        first = keras.tree.flatten(inputs)[0]
+        small = keras.Sequential(
+            [
+                keras.Input(batch_shape=first.shape, dtype=first.dtype),
+                *(made[id(call.operation)] for call in walked.calls),
+            ],
+            name=model.name,
+        )
+    else:
+        small = keras.Model(inputs, outputs, name=model.name)
+    small.trainable = model.trainable
+    for call in walked.calls:
+        if isinstance(call.operation, keras.Layer):
+            made[id(call.operation)].trainable = call.operation.trainable
+    return small
+
+
+def fill(
+    call: Call, new: Any, graph: ChannelGraph, alive: Mask, cut: Cut
+) -> None:
+    """Copies the weights of one call, each cut along the labels of its axes.
+
+    Args:
+        call: whose weights.
+        new: the operation that gets them.
+        graph: where the labels are.
+        alive: which of them live.
+        cut: makes the new value: `take` for a smaller one.
+    """
+    old = call.operation
+    if not isinstance(old, keras.Layer):
+        return
+    signature = graph.signatures[call.index]
+    rule = rule_for(old)
+    named = rule.weights(old) if rule else own_variables(old)
+    axes_of = {
+        id(variable): signature.weights.get(name)
+        for name, variable in named.items()
+    }
+    for source, target in zip(old.variables, new.variables, strict=True):
+        value = np.asarray(keras.ops.convert_to_numpy(source.value))
+        axes = axes_of.get(id(source)) or (None,) * value.ndim
+        target.assign(cut(value, axes, alive))
