@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
+from absl import logging
 
 from tf_diet.audio import features, recordings
 from tf_diet.audio.recordings import Clip
@@ -177,13 +179,21 @@ def _features(
     # A fifth to either side: wide enough for pYIN and for any vibrato, too
     # narrow for the octave errors that a wider search makes.
     high = min(named * 2 ** (7 / 12), 0.49 * sample_rate)
-    f0, _ = features.fundamental(
+    f0, voiced = features.fundamental(
         clip.audio,
         sample_rate,
         hop,
         low=min(named * 2 ** (-7 / 12), high / 2),
         high=high,
     )
+    if voiced.mean() < 0.5:
+        logging.warning(
+            "%s: no pitch near MIDI %d in %.0f %% of the frames; is it the "
+            "note that it is named after?",
+            clip.name,
+            clip.pitch,
+            100 * (1 - voiced.mean()),
+        )
     return f0, features.loudness(clip.audio, sample_rate, hop)
 
 
@@ -197,8 +207,8 @@ def split(
     """Splits notes into train, validation and test by recording.
 
     All clips of a recording stay together, since neighbours of one take are
-    nearly alike. Each instrument is split alike, and its lowest and highest
-    notes are trained on, so that what is held out lies between.
+    nearly alike. Each instrument is split alike; its lowest and highest
+    notes are trained on, and what is held out is spread over those between.
 
     Args:
         notes: what to split.
@@ -228,7 +238,10 @@ def split(
         if not pitches:
             continue
         ends = min(pitches.values()), max(pitches.values())
-        inner = sorted(r for r, pitch in pitches.items() if pitch not in ends)
+        inner = sorted(
+            (r for r, pitch in pitches.items() if pitch not in ends),
+            key=lambda r: (pitches[r], r),
+        )
         counts = [_share(len(pitches), share) for share in (validation, test)]
         if sum(counts) > len(inner):
             raise InputError(
@@ -238,9 +251,8 @@ def split(
                 f"validation and {counts[1]} of test. Add recordings, or "
                 "pass smaller shares (0 for none)."
             )
-        order = random.permutation(inner).tolist()
-        held["validation"].update(order[: counts[0]])
-        held["test"].update(order[counts[0] : sum(counts)])
+        for part, recording in _spread(inner, counts, random):
+            held[part].add(recording)
     masks = {
         part: np.array([name in names for name in notes.recordings], bool)
         for part, names in held.items()
@@ -257,6 +269,22 @@ def _share(count: int, share: float) -> int:
     return max(1, round(count * share)) if share else 0
 
 
+def _spread(
+    inner: list[str], counts: list[int], random: np.random.Generator
+) -> Iterator[tuple[str, str]]:
+    """Yields held out recordings, both parts taken from low to high."""
+    places = [
+        ((i + 0.5) / count, tie, part)
+        for part, count, tie in zip(
+            ("validation", "test"), counts, random.permutation(2), strict=True
+        )
+        for i in range(count)
+    ]
+    ranges = np.array_split(inner, max(1, len(places)))
+    for (_, _, part), candidates in zip(sorted(places), ranges, strict=False):
+        yield part, str(random.choice(candidates))
+
+
 class _Crops(keras.utils.PyDataset):
     """Random crops; a batch depends on seed, epoch and index alone."""
 
@@ -271,6 +299,15 @@ class _Crops(keras.utils.PyDataset):
         self.steps = steps
         self.epoch = 0
         self._inputs = notes.inputs()
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._running = False
 
     @property
     def num_batches(self) -> int:
@@ -290,8 +327,13 @@ class _Crops(keras.utils.PyDataset):
         }
         return x, self.notes.audio[clips[:, None], samples]
 
+    def on_epoch_begin(self) -> None:
+        self._running = True
+
     def on_epoch_end(self) -> None:
-        self.epoch += 1
+        # Keras also calls this once before the first epoch.
+        if self._running:
+            self.epoch += 1
 
 
 def batches(
@@ -306,7 +348,9 @@ def batches(
 
     Batch i of epoch e is the same whenever it is asked for. `epoch` counts
     up at the end of each epoch and can be set, so that a resumed training
-    sees what an unbroken one would have seen.
+    sees what an unbroken one would have seen. Call `fit` with
+    `shuffle=False`: otherwise Keras asks for the batches of an epoch in an
+    order of its own.
 
     Args:
         notes: what to crop.

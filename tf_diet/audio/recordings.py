@@ -75,9 +75,12 @@ def read(folder: Path, sample_rate: int, samples: int) -> list[Clip]:
         try:
             audio = _samples(folder / name, sample_rate, samples)
             if listed:
-                clips.append(Clip(name=name, audio=audio[:samples], **note))
+                clips.append(
+                    Clip(name, audio=_audible(audio[:samples]), **note)
+                )
             else:
-                clips.extend(_cut(name, audio, samples))
+                clips.extend(_cut(folder, name, audio, samples))
+            _check_pitch(clips[-1].pitch, sample_rate)
         except _Unusable as reason:
             bad.append(f"{folder / name}: {reason}")
     if bad:
@@ -114,10 +117,13 @@ def note_number(name: str) -> int | None:
 
 def _table(folder: Path) -> list[tuple[str, dict]]:
     path = folder / "notes.json"
-    fields = ("instrument", "pitch", "recording")
+    fields = {"instrument": str, "pitch": int, "recording": str}
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["clips"]
-        return [(row["file"], {f: row[f] for f in fields}) for row in rows]
+        return [
+            (str(row["file"]), {f: kind(row[f]) for f, kind in fields.items()})
+            for row in rows
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"The table of notes {path} cannot be used. Received: {error!r}. "
@@ -129,12 +135,15 @@ def _table(folder: Path) -> list[tuple[str, dict]]:
 
 def _found(folder: Path) -> Iterator[tuple[str, dict]]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
+        hidden = path.name.startswith(".")
+        if path.suffix.lower() in SUFFIXES and not hidden:
             yield path.relative_to(folder).as_posix(), {}
 
 
 def _samples(path: Path, sample_rate: int, least: int) -> np.ndarray:
     soundfile = optional.require("soundfile", extra="audio")
+    if not path.exists():
+        raise _Unusable("missing, though notes.json lists it")
     try:
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
@@ -150,17 +159,31 @@ def _samples(path: Path, sample_rate: int, least: int) -> np.ndarray:
             f"too short ({len(audio) / sample_rate:.2f} s; "
             f"{least / sample_rate:g} s are needed)"
         )
+    return audio
+
+
+def _audible(audio: np.ndarray) -> np.ndarray:
     if np.abs(audio).max() < SILENCE:
         raise _Unusable("silent (its peak is below -60 dBFS)")
     return audio
 
 
-def _cut(name: str, audio: np.ndarray, samples: int) -> Iterator[Clip]:
-    path = Path(name)
+def _check_pitch(pitch: int, sample_rate: int) -> None:
+    if 440 * 2 ** ((pitch - 69) / 12) > 0.49 * sample_rate:
+        raise _Unusable(
+            f"its note, MIDI {pitch}, is above half the sample rate"
+        )
+
+
+def _cut(
+    folder: Path, name: str, audio: np.ndarray, samples: int
+) -> Iterator[Clip]:
+    path = folder.resolve() / name
     pitch = note_number(path.stem)
     if pitch is None:
         raise _Unusable("no note in its name, such as A4")
     prefix = path.stem[: NOTE.search(path.stem).start()].strip(" _-.")
+    _audible(audio[: len(audio) // samples * samples])
     for i in range(len(audio) // samples):
         part = audio[i * samples : (i + 1) * samples]
         if np.abs(part).max() >= SILENCE:
@@ -168,7 +191,7 @@ def _cut(name: str, audio: np.ndarray, samples: int) -> Iterator[Clip]:
                 name=f"{name}#{i}",
                 instrument=(prefix or path.parent.name).lower(),
                 pitch=pitch,
-                recording=path.with_suffix("").as_posix(),
+                recording=Path(name).with_suffix("").as_posix(),
                 audio=part,
             )
 
