@@ -197,10 +197,13 @@ class ChannelGraph:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of calls, weight shapes and groups, not of values."""
+        """A hash of calls, weight paths and shapes and groups, not of values.
+
+        Operations without weights count by kind: Keras numbers their names.
+        """
         facts = {
             "calls": [
-                [c.path, type(c.operation).__name__, list(c.inputs)]
+                [type(c.operation).__name__, list(c.inputs)]
                 for c in self.walk.calls
             ],
             "weights": {p: list(s) for p, s in self.shapes.items()},

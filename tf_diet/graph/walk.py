@@ -68,6 +68,11 @@ class Call:
         """The path without the number of the call."""
         return self.path.split(":")[0]
 
+    @property
+    def step_name(self) -> str:
+        """The path as the name of a layer in a step model."""
+        return self.path.replace("/", "_").replace(":", "_")
+
     def fill(
         self, values: Mapping[int, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from tf_diet.errors import PlanError
 from tf_diet.graph.build import Barrier, ChannelGraph, Pinned, build
 from tf_diet.graph.cost import Cost
 from tf_diet.graph.labels import kept_positions
+from tf_diet.graph.show import render
 from tf_diet.pruning.optimizer import compile_like
 from tf_diet.pruning.trim import trim
 
@@ -132,9 +132,7 @@ class PruningPlan:
             kept = len(self.kept_units[name])
             share = f"{1 - kept / width:.0%}"
             table.add_row(name, str(width), str(kept), share)
-        console = Console(width=100, record=True, file=_Nowhere())
-        console.print(table)
-        lines = [console.export_text().rstrip()]
+        lines = [render(table)]
         before, after = self.cost_before, self.cost_after
         for name in ("parameters", "flops", "reads_writes"):
             old, new = getattr(before, name), getattr(after, name)
@@ -155,13 +153,3 @@ class PruningPlan:
             f"<PruningPlan keeps {kept} of {sum(self.widths.values())} units, "
             f"removes {self.reached:.1%} of the parameters>"
         )
-
-
-class _Nowhere:
-    """A file that swallows what a recording console also prints."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        return None
