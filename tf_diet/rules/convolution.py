@@ -1,11 +1,12 @@
 """Convolutions: plain, depthwise, separable, transposed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from tf_diet.errors import StreamingError
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
@@ -77,6 +78,78 @@ class ConvolutionRule(_Spatial):
             weights={"kernel": (*window, kernel_in, units), "bias": (units,)},
             sizes={"filters": units},
             frozen=frozen,
+        )
+
+    def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
+        """Names the past frames that a kernel over time still sees."""
+        past = _past(call.operation)
+        channels_in = int(call.input_specs[0].shape[-1] or 0)
+        return {"past": (batch, past, channels_in)} if past else {}
+
+    def step(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        state: Mapping[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
+        """Convolves the past frames and the new ones."""
+        layer, window = call.operation, args[0]
+        _check_causal(call)
+        frame, past = window.shape[1], _past(layer)
+        if past:
+            window = keras.ops.concatenate([state["past"], window], axis=1)
+        after = {"past": window[:, frame:]} if past else {}
+        if frame == 1 and layer.groups == 1:
+            return _taps(call, window), after
+        inner = type(layer).from_config(
+            {**layer.get_config(), "padding": "valid", "name": call.step_name}
+        )
+        outputs = inner(window)
+        inner.set_weights(layer.get_weights())
+        return outputs, after
+
+
+def _past(layer: Any) -> int:
+    """Returns how many frames before the present a kernel sees."""
+    return int((layer.kernel_size[0] - 1) * layer.dilation_rate[0])
+
+
+def _taps(call: Call, window: Any) -> Any:
+    """One output frame as a matrix product over the frames it sees."""
+    layer = call.operation
+    taps = window[:, :: layer.dilation_rate[0]] if _past(layer) else window
+    seen = layer.kernel_size[0] * window.shape[-1]
+    dense = keras.layers.Dense(
+        layer.filters,
+        activation=layer.activation,
+        use_bias=layer.use_bias,
+        name=call.step_name,
+    )
+    outputs = dense(keras.ops.reshape(taps, (window.shape[0], 1, seen)))
+    kernel, *bias = layer.get_weights()
+    dense.set_weights([kernel.reshape(seen, layer.filters), *bias])
+    return outputs
+
+
+def _check_causal(call: Call) -> None:
+    layer = call.operation
+    reason = (
+        "it slides over more axes than time"
+        if layer.rank != 1
+        else "its channels come first"
+        if layer.data_format != "channels_last"
+        else "it skips frames"
+        if layer.strides[0] != 1
+        else f"padding={layer.padding!r} looks ahead or drops frames"
+        if _past(layer) and layer.padding != "causal"
+        else ""
+    )
+    if reason:
+        raise StreamingError(
+            f"The layer {call.path!r} cannot run one frame at a time. "
+            f"Received: {type(layer).__name__}, and {reason}. Use a Conv1D "
+            "with padding='causal' and strides=1."
         )
 
 

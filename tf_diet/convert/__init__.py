@@ -1,0 +1,1 @@
+"""From Keras to step models, TFLite, TFLite Micro and C arrays."""

@@ -1,0 +1,222 @@
+"""Reads a `.tflite` file and amends it in place.
+
+Amending in place, never packing anew, keeps the 16-byte alignment of the
+weights that microcontrollers rely on and that Python's packer loses.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tf_diet import optional
+from tf_diet.convert.details import TensorDetails
+from tf_diet.errors import ConversionError
+
+# Ops that derive their integer multipliers from the scales when they are
+# prepared, so that a changed scale of an input or output is taken up.
+_RESCALING = frozenset({"ADD", "SUB", "MUL", "FULLY_CONNECTED", "QUANTIZE"})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operator of the flatbuffer and the tensors it reads and makes."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    label: str
+
+
+@cache
+def _schema() -> Any:
+    return optional.require("ai_edge_litert.schema_py_generated", "convert")
+
+
+@cache
+def _names(enumeration: str) -> dict[int, str]:
+    values = vars(getattr(_schema(), enumeration))
+    return {v: k for k, v in values.items() if not k.startswith("_")}
+
+
+def _root(data: bytes | bytearray) -> Any:
+    if bytes(data[4:8]) != b"TFL3":
+        raise ConversionError(
+            "These bytes are not a TFLite model: the mark 'TFL3' is missing. "
+            f"Received: {len(data)} bytes that begin with "
+            f"{bytes(data[:8])!r}. Pass the content of a .tflite file."
+        )
+    return _schema().Model.GetRootAs(data, 0)
+
+
+def _details(tensor: Any, index: int) -> TensorDetails:
+    quantization = tensor.Quantization()
+    scaled = quantization is not None and quantization.ScaleLength() > 0
+    return TensorDetails(
+        name=tensor.Name().decode("utf-8"),
+        index=index,
+        shape=tuple(
+            int(n)
+            for n in (tensor.ShapeAsNumpy() if tensor.ShapeLength() else ())
+        ),
+        dtype=_names("TensorType")[tensor.Type()].lower(),
+        scale=float(quantization.Scale(0)) if scaled else 0.0,
+        zero_point=(
+            int(quantization.ZeroPoint(0))
+            if scaled and quantization.ZeroPointLength()
+            else 0
+        ),
+    )
+
+
+def signature(
+    data: bytes,
+) -> tuple[tuple[TensorDetails, ...], tuple[TensorDetails, ...]]:
+    """Returns the inputs and the outputs in index order."""
+    graph = _root(data).Subgraphs(0)
+    inputs, outputs = (
+        tuple(
+            _details(graph.Tensors(int(key)), index)
+            for index, key in enumerate(keys)
+        )
+        for keys in (graph.InputsAsNumpy(), graph.OutputsAsNumpy())
+    )
+    return inputs, outputs
+
+
+def operations(data: bytes) -> tuple[Operation, ...]:
+    """Returns every operator of every subgraph, in order of execution."""
+    model = _root(data)
+    found = []
+    for number in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(number)
+        for place in range(graph.OperatorsLength()):
+            operator = graph.Operators(place)
+            code = model.OperatorCodes(operator.OpcodeIndex())
+            kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            name = _names("BuiltinOperator")[kind]
+            if name == "CUSTOM":
+                name = code.CustomCode().decode("utf-8")
+            inputs, outputs = (
+                tuple(int(key) for key in keys) if length else ()
+                for keys, length in (
+                    (operator.InputsAsNumpy(), operator.InputsLength()),
+                    (operator.OutputsAsNumpy(), operator.OutputsLength()),
+                )
+            )
+            label = graph.Tensors(outputs[0]).Name() if outputs else b""
+            found.append(
+                Operation(name, inputs, outputs, label.decode("utf-8"))
+            )
+    return tuple(found)
+
+
+def rename(data: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """Gives the inputs and outputs new names, in index order.
+
+    The new strings are appended and the tensors pointed at them.
+    """
+    buffer = bytearray(data)
+    graph = _root(buffer).Subgraphs(0)
+    keys = [*graph.InputsAsNumpy(), *graph.OutputsAsNumpy()]
+    for key, name in zip(keys, [*inputs, *outputs], strict=True):
+        table = graph.Tensors(int(key))._tab
+        field = table.Pos + table.Offset(10)
+        buffer.extend(bytes(-len(buffer) % 16))
+        text = name.encode("utf-8")
+        target = len(buffer)
+        buffer.extend(struct.pack("<I", len(text)) + text + b"\0")
+        struct.pack_into("<I", buffer, field, target - field)
+        graph = _root(buffer).Subgraphs(0)
+    buffer.extend(bytes(-len(buffer) % 16))
+    return bytes(buffer)
+
+
+class _Amender:
+    """Changes the scales of int16 tensors inside a flatbuffer."""
+
+    def __init__(self, data: bytes) -> None:
+        self.buffer = bytearray(data)
+        self.model = _root(self.buffer)
+        self.graph = self.model.Subgraphs(0)
+        self.operations = operations(data)
+        self.users: dict[int, list[Operation]] = {}
+        for operation in self.operations:
+            for key in {*operation.inputs, *operation.outputs}:
+                self.users.setdefault(key, []).append(operation)
+
+    def scale(self, key: int) -> Any:
+        return self.graph.Tensors(key).Quantization().ScaleAsNumpy()
+
+    def buffers_shared(self, key: int) -> bool:
+        buffer = self.graph.Tensors(key).Buffer()
+        others = [
+            self.graph.Tensors(other).Buffer()
+            for other in range(self.graph.TensorsLength())
+            if other != key
+        ]
+        return buffer in others
+
+    def can_rescale(self, key: int) -> bool:
+        for operation in self.users.get(key, []):
+            if operation.name not in _RESCALING:
+                return False
+            bias = self.bias(operation)
+            if bias is not None and (
+                len(self.users[bias]) > 1 or self.buffers_shared(bias)
+            ):
+                return False
+        return True
+
+    @staticmethod
+    def bias(operation: Operation) -> int | None:
+        if operation.name != "FULLY_CONNECTED" or len(operation.inputs) < 3:
+            return None
+        return operation.inputs[2] if operation.inputs[2] >= 0 else None
+
+    def rescale(self, key: int, scale: np.float32) -> None:
+        ratio = float(self.scale(key)[0]) / float(scale)
+        self.scale(key)[0] = scale
+        for operation in self.users.get(key, []):
+            bias = self.bias(operation)
+            if bias is None or operation.inputs[0] != key:
+                continue
+            # The bias is counted in steps of input scale x weight scale.
+            tensor = self.graph.Tensors(bias)
+            kind = np.int64 if tensor.Type() == 4 else np.int32
+            values = (
+                self.model.Buffers(tensor.Buffer()).DataAsNumpy().view(kind)
+            )
+            values[:] = np.round(values * ratio).astype(kind)
+            self.scale(bias)[:] = self.scale(bias) / np.float32(ratio)
+
+
+def unify_scales(data: bytes, pairs: Sequence[tuple[int, int]]) -> bytes:
+    """Gives the two ends of each int16 state one scale, the larger one.
+
+    A state may then be copied as raw integers. Pairs whose neighbours cannot
+    take a new scale are left as they are: whoever feeds them back must
+    requantise.
+
+    Args:
+        data: the model.
+        pairs: positions of the state among the inputs and the outputs.
+    """
+    amender = _Amender(data)
+    inputs = amender.graph.InputsAsNumpy()
+    outputs = amender.graph.OutputsAsNumpy()
+    for first, last in pairs:
+        source, target = int(inputs[first]), int(outputs[last])
+        if any(
+            amender.graph.Tensors(key).Type() != 7 for key in (source, target)
+        ):
+            continue
+        scale = max(amender.scale(source)[0], amender.scale(target)[0])
+        changed = [k for k in (source, target) if amender.scale(k)[0] != scale]
+        if all(amender.can_rescale(key) for key in changed):
+            for key in changed:
+                amender.rescale(key, scale)
+    return bytes(amender.buffer)

@@ -1,0 +1,152 @@
+"""The two interpreters: LiteRT, and TFLite Micro as it runs on a board."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from tf_diet import optional
+from tf_diet.convert.chatter import captured
+from tf_diet.convert.stepper import Array, Stepper
+from tf_diet.convert.tflite import TFLiteModel
+from tf_diet.errors import ConversionError
+
+# A board's arena and the search for its size go in these steps of bytes.
+ALIGNMENT = 16
+
+
+def _model(model: TFLiteModel | bytes) -> TFLiteModel:
+    if isinstance(model, TFLiteModel):
+        return model
+    return TFLiteModel.from_bytes(bytes(model))
+
+
+class LiteRTRunner(Stepper):
+    """Runs a TFLite model in the LiteRT interpreter.
+
+    Args:
+        model: a converted model, or the bytes of one.
+        frame: time steps in one call.
+        threads: CPU threads.
+
+    Raises:
+        ConversionError: the bytes are no TFLite model, or LiteRT cannot
+            prepare it.
+    """
+
+    runtime = "LiteRT"
+
+    def __init__(
+        self, model: TFLiteModel | bytes, frame: int = 1, threads: int = 1
+    ) -> None:
+        self.model = _model(model)
+        interpreter = optional.require("ai_edge_litert.interpreter", "convert")
+        with captured() as chatter:
+            try:
+                self._interpreter = interpreter.Interpreter(
+                    model_content=self.model.data, num_threads=threads
+                )
+                self._interpreter.allocate_tensors()
+            except (RuntimeError, ValueError) as error:
+                failure = str(error)
+            else:
+                failure = ""
+        if failure:
+            raise ConversionError(
+                "LiteRT cannot prepare the model. Received: "
+                f"{failure or chatter.last_lines()}. Convert it with "
+                "to_tflite, without select TensorFlow operations."
+            )
+        self._sources, self._targets = (
+            [details["index"] for details in found]
+            for found in (
+                self._interpreter.get_input_details(),
+                self._interpreter.get_output_details(),
+            )
+        )
+        super().__init__(self.model.inputs, self.model.outputs, frame)
+
+    def invoke(self, stored: Sequence[Array]) -> list[Array]:
+        """Calls the interpreter once."""
+        for source, values in zip(self._sources, stored, strict=True):
+            self._interpreter.set_tensor(source, values)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(key) for key in self._targets]
+
+
+class MicroRunner(Stepper):
+    """Runs a TFLite model in the TFLite Micro interpreter.
+
+    The interpreter is the C++ one of the boards, compiled for this machine
+    with its reference kernels.
+
+    Args:
+        model: a converted model, or the bytes of one.
+        frame: time steps in one call.
+        arena_bytes: memory for its tensors; ample when left out.
+
+    Raises:
+        ConversionError: TFLite Micro lacks an operator or the form in which
+            it is used, or the arena is too small.
+    """
+
+    runtime = "TFLite Micro"
+
+    def __init__(
+        self,
+        model: TFLiteModel | bytes,
+        frame: int = 1,
+        arena_bytes: int | None = None,
+    ) -> None:
+        self.model = _model(model)
+        self._interpreter = _prepared(self.model.data, arena_bytes)
+        super().__init__(self.model.inputs, self.model.outputs, frame)
+
+    def invoke(self, stored: Sequence[Array]) -> list[Array]:
+        """Calls the interpreter once."""
+        # Inputs share the arena with what comes after them, so that every
+        # one has to be set before every call.
+        for index, values in enumerate(stored):
+            self._interpreter.set_input(values, index)
+        self._interpreter.invoke()
+        return [
+            self._interpreter.get_output(details.index)
+            for details in self.outputs
+        ]
+
+    @cached_property
+    def arena_bytes(self) -> int:
+        """The smallest arena with which the model can be prepared.
+
+        Found by trying. A board with 32-bit pointers needs less.
+        """
+        enough = ample_arena(self.model.data)
+        too_little = 0
+        while enough - too_little > ALIGNMENT:
+            middle = (enough + too_little) // 2 // ALIGNMENT * ALIGNMENT
+            try:
+                _prepared(self.model.data, middle)
+            except ConversionError:
+                too_little = middle
+            else:
+                enough = middle
+        return enough
+
+
+def ample_arena(data: bytes) -> int:
+    """Returns an arena size that is more than enough for a step model."""
+    return (16 * len(data) + (1 << 20)) // ALIGNMENT * ALIGNMENT
+
+
+def _prepared(data: bytes, arena_bytes: int | None) -> Any:
+    micro = optional.require("tflite_micro", extra="convert")
+    arena = arena_bytes if arena_bytes is not None else ample_arena(data)
+    with captured() as chatter:
+        try:
+            return micro.runtime.Interpreter.from_bytes(data, arena_size=arena)
+        except RuntimeError as error:
+            failure = error
+    raise ConversionError(
+        f"TFLite Micro cannot prepare the model in {arena:,} bytes. "
+        f"Received: {chatter.last_lines() or failure}. Give it a larger "
+        "arena, or convert with an operator or a quantize= that it has."
+    ) from failure
