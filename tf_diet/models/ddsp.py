@@ -1,0 +1,327 @@
+"""A DDSP synthesiser: pitch and loudness in, sound out."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from tf_diet.audio.synthesis import Synthesizer
+from tf_diet.errors import InputError
+
+LOWEST_HZ = 440.0 * 2.0 ** (-69 / 12)
+
+
+@dataclass(frozen=True)
+class DDSPConfig:
+    """The sizes of a DDSP model.
+
+    Attributes:
+        hidden: width of every Dense layer.
+        mlp_layers: Dense layers in each of the three MLPs.
+        gru_units: width of the recurrent layer.
+        harmonics: number of harmonics; those above the Nyquist frequency are
+            always silent, so half the sample rate over the lowest pitch in
+            Hz is enough.
+        noise_bands: number of bands of the noise filter.
+        sample_rate: sample rate in Hz.
+        hop: samples in a frame.
+        instruments: classes of the one-hot `instrument` input; 0 for a model
+            without that input.
+        seed: of the weights and the noise.
+    """
+
+    hidden: int = 256
+    mlp_layers: int = 3
+    gru_units: int = 256
+    harmonics: int = 40
+    noise_bands: int = 65
+    sample_rate: int = 16000
+    hop: int = 160
+    instruments: int = 0
+    seed: int = 0
+
+    @property
+    def controls(self) -> int:
+        """Raw controls a frame."""
+        return 1 + self.harmonics + self.noise_bands
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "DDSPConfig":
+        """Returns the sizes known as `name`, with fields changed.
+
+        Args:
+            name: "paper", "small" or "tiny".
+            **changes: fields to set otherwise.
+
+        Raises:
+            InputError: the name is unknown.
+        """
+        if name not in _PRESETS:
+            raise InputError(
+                f"Unknown DDSP preset. Received: {name!r}. "
+                f"Choose one of: {', '.join(sorted(_PRESETS))}."
+            )
+        return replace(_PRESETS[name], **changes)
+
+
+_PRESETS = {
+    "paper": DDSPConfig(hidden=512, gru_units=512, harmonics=100),
+    "small": DDSPConfig(hidden=128, gru_units=128),
+    "tiny": DDSPConfig(hidden=32, mlp_layers=2, gru_units=32),
+}
+
+
+@keras.saving.register_keras_serializable("tf_diet")
+class PitchScale(layers.Layer):
+    """Frequency in Hz to MIDI note number over 127."""
+
+    def call(self, f0_hz: Any) -> Any:
+        """Scales a tensor of any shape; MIDI note 0 is the lowest."""
+        octaves = ops.log2(ops.maximum(f0_hz, LOWEST_HZ) / LOWEST_HZ)
+        return octaves * (12.0 / 127.0)
+
+    def compute_output_shape(self, f0_hz_shape: Any) -> Any:
+        """Returns the input's shape."""
+        return f0_hz_shape
+
+
+@keras.saving.register_keras_serializable("tf_diet")
+class LevelScale(layers.Layer):
+    """Loudness in dB to about 0 at -80 dB and 1 at 0 dB."""
+
+    def call(self, loudness_db: Any) -> Any:
+        """Scales a tensor of any shape."""
+        return loudness_db / 80.0 + 1.0
+
+    def compute_output_shape(self, loudness_db_shape: Any) -> Any:
+        """Returns the input's shape."""
+        return loudness_db_shape
+
+
+@keras.saving.register_keras_serializable("tf_diet")
+class StaticControls(layers.Layer):
+    """One spectrum an instrument; only its gain follows the loudness.
+
+    Args:
+        harmonics: number of harmonics.
+        noise_bands: number of bands of the noise filter.
+        **kwargs: what every Keras layer takes.
+
+    Shapes:
+        level (batch, frames, 1); instrument (batch, frames, classes);
+        controls (batch, frames, 1 + harmonics + noise_bands).
+    """
+
+    def __init__(
+        self, harmonics: int = 40, noise_bands: int = 65, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.harmonics = harmonics
+        self.noise_bands = noise_bands
+
+    def build(self, level_shape: Any, instrument_shape: Any) -> None:
+        """Makes the spectra and the two slopes of each instrument."""
+        classes = instrument_shape[-1]
+        width = 1 + self.harmonics + self.noise_bands
+        self.spectrum = self.add_weight(
+            name="spectrum", shape=(classes, width), initializer="zeros"
+        )
+        self.slope = self.add_weight(
+            name="slope", shape=(classes, 2), initializer="zeros"
+        )
+        self.built = True
+
+    def call(self, level: Any, instrument: Any) -> Any:
+        """Returns the raw controls of every frame; see the class."""
+        gain = level * ops.matmul(instrument, self.slope)
+        spectrum = ops.matmul(instrument, self.spectrum)
+        tone = 1 + self.harmonics
+        return ops.concatenate(
+            [
+                spectrum[..., :1] + gain[..., :1],
+                spectrum[..., 1:tone],
+                spectrum[..., tone:] + gain[..., 1:],
+            ],
+            axis=-1,
+        )
+
+    def compute_output_shape(
+        self, level_shape: Any, instrument_shape: Any
+    ) -> Any:
+        """Returns (batch, frames, 1 + harmonics + noise_bands)."""
+        return (*level_shape[:-1], 1 + self.harmonics + self.noise_bands)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "harmonics": self.harmonics,
+            "noise_bands": self.noise_bands,
+        }
+
+
+def _inputs(config: DDSPConfig) -> dict[str, Any]:
+    widths = {"f0": 1, "loudness": 1}
+    if config.instruments:
+        widths["instrument"] = config.instruments
+    return {
+        name: keras.Input((None, width), name=name)
+        for name, width in widths.items()
+    }
+
+
+def _synthesizer(config: DDSPConfig) -> Synthesizer:
+    return Synthesizer(
+        sample_rate=config.sample_rate,
+        hop=config.hop,
+        harmonics=config.harmonics,
+        noise_bands=config.noise_bands,
+        seed=config.seed,
+        name="synthesizer",
+    )
+
+
+def ddsp(config: DDSPConfig) -> keras.Model:
+    """Builds a DDSP model, one flat functional graph.
+
+    Two MLPs read pitch and loudness; a GRU reads both, and the instrument;
+    a third MLP reads the GRU and, past it, the first two; a linear layer
+    gives the controls of a harmonic and noise synthesiser.
+
+    Args:
+        config: the sizes.
+
+    Shapes:
+        Inputs, a dict: f0 (batch, frames, 1) in Hz, loudness (batch, frames,
+        1) in dB, instrument (batch, frames, instruments) one-hot where there
+        are instruments. Output: audio (batch, frames * hop).
+
+    Returns:
+        The model. Layers are named; `decoder` is the part between the layers
+        "pitch" and "level" and the layer "controls".
+
+    Source:
+        Engel et al., "DDSP: Differentiable Digital Signal Processing", ICLR
+        2020. Without its layer normalisations, which cannot lose units
+        without changing the result.
+    """
+    seeds = iter(range(1000 * config.seed, 1000 * config.seed + 1000))
+
+    def weights() -> Any:
+        return keras.initializers.GlorotUniform(next(seeds))
+
+    def dense(width: int, name: str, activation: str | None) -> Any:
+        return layers.Dense(
+            width,
+            activation=activation,
+            kernel_initializer=weights(),
+            name=name,
+        )
+
+    def mlp(x: Any, name: str) -> Any:
+        for index in range(config.mlp_layers):
+            x = dense(config.hidden, f"{name}_mlp_{index}", "relu")(x)
+        return x
+
+    inputs = _inputs(config)
+    pitch = PitchScale(name="pitch")(inputs["f0"])
+    level = LevelScale(name="level")(inputs["loudness"])
+    read = [mlp(pitch, "pitch"), mlp(level, "level")]
+    instrument = [inputs["instrument"]] if config.instruments else []
+    x = layers.Concatenate(name="features")(read + instrument)
+    x = layers.GRU(
+        config.gru_units,
+        return_sequences=True,
+        kernel_initializer=weights(),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+        name="gru",
+    )(x)
+    x = layers.Concatenate(name="context")([x, *read])
+    x = mlp(x, "output")
+    controls = dense(config.controls, "controls", None)(x)
+    audio = _synthesizer(config)(inputs["f0"], controls)
+    return keras.Model(inputs, audio, name="ddsp")
+
+
+def decoder(model: keras.Model) -> keras.Model:
+    """Cuts the decoder out of a DDSP model, pruned or not.
+
+    Args:
+        model: from `ddsp`, or a pruned copy.
+
+    Shapes:
+        Inputs, in this order: pitch (batch, frames, 1) as MIDI / 127, level
+        (batch, frames, 1) as dB / 80 + 1, instrument (batch, frames,
+        instruments) where the model has it. Output: raw controls (batch,
+        frames, 1 + harmonics + noise_bands).
+
+    Returns:
+        A functional model with its own copy of the layers and weights.
+
+    Raises:
+        InputError: a layer named "pitch", "level" or "controls" is missing.
+    """
+    known = {layer.name: layer for layer in model.layers}
+    missing = [n for n in ("pitch", "level", "controls") if n not in known]
+    if missing:
+        raise InputError(
+            f"The model {model.name!r} is not a DDSP model: it has no layer "
+            f"named {', '.join(missing)}. Received layers: "
+            f"{', '.join(known)}. Build it with tf_diet.models.ddsp."
+        )
+    renamed = {"f0": "pitch", "loudness": "level"}
+
+    def fresh(tensor: Any) -> Any:
+        name = renamed.get(tensor.name, tensor.name)
+        shape = tensor.shape
+        return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=name)
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if layer.name in ("pitch", "level"):
+            return args[0]
+        if isinstance(layer, Synthesizer):
+            return args[1]
+        return layer(*args, **kwargs)
+
+    # Listed inputs: under another name they would not fit the keys of a dict.
+    copy = keras.models.clone_model(
+        keras.Model(model.inputs, model.outputs),
+        input_tensors=[fresh(tensor) for tensor in model.inputs],
+        call_function=call,
+    )
+    order = ("pitch", "level", "instrument")
+    ends = sorted(copy.inputs, key=lambda tensor: order.index(tensor.name))
+    cut = keras.Model(ends, copy.outputs[0], name="decoder")
+    for layer in cut.layers:
+        layer.set_weights(known[layer.name].get_weights())
+    return cut
+
+
+def static_envelope(config: DDSPConfig) -> keras.Model:
+    """Builds the trivial baseline that any DDSP model has to beat.
+
+    One harmonic spectrum and one noise filter for each instrument, never
+    changing; the gains of both are affine in the loudness.
+
+    Args:
+        config: the sizes; `hidden`, `mlp_layers` and `gru_units` have no
+            use here.
+
+    Shapes:
+        Those of `ddsp`.
+
+    Returns:
+        The model, with `instruments * (3 + harmonics + noise_bands)`
+        parameters.
+    """
+    inputs = _inputs(config)
+    level = LevelScale(name="level")(inputs["loudness"])
+    instrument = inputs.get("instrument")
+    if instrument is None:
+        instrument = ops.ones_like(level)
+    controls = StaticControls(
+        config.harmonics, config.noise_bands, name="controls"
+    )(level, instrument)
+    audio = _synthesizer(config)(inputs["f0"], controls)
+    return keras.Model(inputs, audio, name="static_envelope")
