@@ -1,0 +1,161 @@
+"""How far two sounds are apart."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tf_diet.audio import features
+from tf_diet.errors import InputError
+
+OVERLAPS = 4
+LEAST_POWER = 1e-14
+
+
+def _magnitudes(audio: Any, window: int) -> Any:
+    """Magnitude spectrogram with Hann windows that overlap by 75 %.
+
+    Half a window of silence stands at both ends, so that every sample counts
+    and sounds shorter than the window have a spectrum too.
+    """
+    hop = window // OVERLAPS
+    short = -ops.shape(audio)[-1] % hop
+    audio = ops.pad(audio, ((0, 0), (window // 2, window // 2 + short)))
+    # Frames out of whole hops side by side: much faster than a gather, whose
+    # gradient is a scatter.
+    hops = ops.reshape(audio, (ops.shape(audio)[0], -1, hop))
+    frames = ops.shape(hops)[1] - OVERLAPS + 1
+    parts = [hops[:, first : first + frames] for first in range(OVERLAPS)]
+    n = np.arange(window)
+    hann = (0.5 - 0.5 * np.cos(2 * np.pi * n / window)).astype("float32")
+    real, imaginary = ops.rfft(ops.concatenate(parts, axis=-1) * hann)
+    power = real * real + imaginary * imaginary
+    # The slope of the square root at 0 is infinite.
+    return ops.sqrt(ops.maximum(power, LEAST_POWER))
+
+
+@keras.saving.register_keras_serializable("tf_diet")
+class MultiScaleSpectralLoss(keras.losses.Loss):
+    """Distance of magnitude spectrograms at several resolutions.
+
+    For every window, the mean absolute difference of the magnitudes plus
+    that of their logarithms, summed over the windows. The phase is ignored.
+    Values depend on windows and floor: compare like with like.
+
+    Args:
+        windows: lengths of the Hann windows in samples, multiples of 4.
+        floor: added to magnitudes before the logarithm.
+        reduction: over the batch, as in every Keras loss.
+        name: of the loss.
+        dtype: of the computation.
+
+    Shapes:
+        y_true, y_pred (batch, samples).
+
+    Example:
+        `model.compile("adam", loss=MultiScaleSpectralLoss())`
+
+    Source:
+        Engel et al., "DDSP: Differentiable Digital Signal Processing", ICLR
+        2020.
+    """
+
+    def __init__(
+        self,
+        windows: Sequence[int] = (2048, 1024, 512, 256, 128, 64),
+        floor: float = 1e-5,
+        reduction: str = "sum_over_batch_size",
+        name: str = "multi_scale_spectral_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.windows = tuple(windows)
+        self.floor = floor
+
+    @classmethod
+    def paper(cls) -> "MultiScaleSpectralLoss":
+        """Returns the loss of the structured lottery paper.
+
+        Source:
+            Esling et al., "Diet deep generative audio models with structured
+            lottery", DAFx 2020: five windows, 32 to 1024.
+        """
+        return cls(windows=(1024, 512, 256, 128, 32), floor=5e-3)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns one value a sound, (batch,).
+
+        Raises:
+            InputError: the sounds are not (batch, samples), or no window is
+                a positive multiple of 4.
+        """
+        self._check(y_true, y_pred)
+        total = 0.0
+        for window in self.windows:
+            true = _magnitudes(y_true, window)
+            pred = _magnitudes(y_pred, window)
+            linear = ops.mean(ops.abs(true - pred), axis=(1, 2))
+            ratio = ops.log(true + self.floor) - ops.log(pred + self.floor)
+            total = total + linear + ops.mean(ops.abs(ratio), axis=(1, 2))
+        return total
+
+    def _check(self, y_true: Any, y_pred: Any) -> None:
+        if len(y_true.shape) != 2 or len(y_pred.shape) != 2:
+            raise InputError(
+                "A spectral loss compares sounds (batch, samples). Received: "
+                f"{tuple(y_true.shape)} and {tuple(y_pred.shape)}. Drop the "
+                "channel axis: audio[..., 0]."
+            )
+        wrong = [w for w in self.windows if w < OVERLAPS or w % OVERLAPS]
+        if wrong or not self.windows:
+            raise InputError(
+                f"Windows of a spectral loss are positive multiples of "
+                f"{OVERLAPS}. Received: {self.windows}. Choose powers of "
+                "two, such as (2048, 512, 128)."
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "windows": list(self.windows),
+            "floor": self.floor,
+        }
+
+
+def loudness_error(
+    y_true: Any, y_pred: Any, sample_rate: int = 16000, hop: int = 160
+) -> float:
+    """Mean absolute difference of the loudness in dB.
+
+    Args:
+        y_true: the sounds as they should be.
+        y_pred: the sounds as they are.
+        sample_rate: sample rate in Hz.
+        hop: samples in a frame.
+
+    Shapes:
+        y_true, y_pred (batch, samples).
+
+    Returns:
+        The mean over frames and sounds.
+
+    Raises:
+        InputError: the shapes differ or a sound cannot be measured.
+    """
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    if y_true.shape != y_pred.shape or y_true.ndim != 2:
+        raise InputError(
+            "Loudness is compared between sounds (batch, samples) of one "
+            f"shape. Received: {y_true.shape} and {y_pred.shape}. Cut both to "
+            "the same length."
+        )
+    pairs = zip(y_true, y_pred, strict=True)
+    differences = [
+        features.loudness(true, sample_rate, hop)
+        - features.loudness(pred, sample_rate, hop)
+        for true, pred in pairs
+    ]
+    return float(np.mean(np.abs(differences)))
