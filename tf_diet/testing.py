@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_diet.graph.build import ChannelGraph, build
+from tf_diet.graph.walk import walk
 from tf_diet.pruning.mask import masked
 from tf_diet.pruning.trim import trim
 
@@ -80,7 +81,10 @@ def random_inputs(model: keras.Model, seed: int = 0, batch: int = 2) -> Any:
             return rng.integers(0, 8, (batch, *shape))
         return rng.normal(size=(batch, *shape)).astype(str(tensor.dtype))
 
-    return keras.tree.map_structure(draw, model.input)
+    walked = walk(model)
+    return keras.tree.map_structure(
+        lambda slot: draw(walked.tensors[slot.key]), walked.input_structure
+    )
 
 
 def law_error(

@@ -1,0 +1,110 @@
+"""The law: trimmed output == masked output, everything randomised."""
+
+import os
+import subprocess
+import sys
+
+import graphs
+import keras
+import numpy as np
+import pytest
+
+from tf_diet.graph.build import build
+from tf_diet.pruning.trim import trim
+from tf_diet.testing import assert_law, random_inputs, random_kept, randomise
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("name", graphs.SMALL)
+def test_small_models(name, rate):
+    for seed in range(3):
+        assert_law(graphs.SMALL[name](), rate=rate, seed=seed)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+def test_applications(name):
+    model = graphs.CLAIMED[name]()
+    graph = assert_law(model, rate=0.5, x=random_inputs(model, batch=1))
+    assert not graph.barriers
+    units, groups = {"mobilenet_v2": (9128, 25), "resnet50": (11456, 37)}[name]
+    assert sum(g.n_units for g in graph.groups) == units
+    assert len(graph.groups) == groups
+
+
+def test_extreme_rate_keeps_every_minimum():
+    model = graphs.ddsp_decoder()
+    graph = assert_law(model, rate=0.99)
+    small = trim(model, graph, graph.alive(random_kept(graph, 0.99)))
+    for group in build(small).groups:
+        assert group.n_units >= 2
+
+
+def test_three_rounds_of_pruning_the_pruned():
+    model = graphs.tiny_wavenet()
+    for seed in range(3):
+        graph = assert_law(model, rate=0.3, seed=seed)
+        model = trim(model, graph, graph.alive(random_kept(graph, 0.3, seed)))
+
+
+def test_float64_leaves_nothing_but_rounding():
+    keras.config.set_floatx("float64")
+    try:
+        assert_law(graphs.recurrent_mix(), rate=0.5, tolerance=1e-10)
+    finally:
+        keras.config.set_floatx("float32")
+
+
+def test_trimmed_model_saves_and_loads(tmp_path):
+    model = graphs.ddsp_synthesiser()
+    randomise(model)
+    graph = build(model)
+    small = trim(model, graph, graph.alive(random_kept(graph, 0.6)))
+    small.save(tmp_path / "small.keras")
+    again = keras.models.load_model(tmp_path / "small.keras")
+    assert again.count_params() == small.count_params() < model.count_params()
+    for one, other in zip(small.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(one.value),
+            keras.ops.convert_to_numpy(other.value),
+        )
+
+
+JAX = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tf_keras"):
+            raise ImportError(f"{name} is blocked by this test")
+
+sys.meta_path.insert(0, Blocked())
+sys.path.insert(0, {tests!r})
+import graphs, keras, tf_diet
+from tf_diet.testing import assert_law
+assert keras.backend.backend() == "jax"
+for name in {names!r}:
+    model = dict(graphs.SMALL, **graphs.CLAIMED)[name]()
+    assert_law(model, rate=0.5)
+    print("law holds:", name)
+"""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["ddsp_decoder", "tiny_wavenet", "recurrent_mix"],
+        ["mobilenet_v2", "resnet50"],
+    ],
+    ids=["audio", "images"],
+)
+def test_jax_without_tensorflow(names):
+    script = JAX.format(tests=os.path.dirname(graphs.__file__), names=names)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", script],
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("law holds") == len(names)

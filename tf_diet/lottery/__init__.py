@@ -1,0 +1,1 @@
+"""The lottery: train, rank, trim, rewind, retrain."""

@@ -1,0 +1,310 @@
+"""The lottery diet: train -> rank -> trim -> rewind -> retrain."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from absl import logging
+
+from tf_diet.criteria.criterion import Criterion
+from tf_diet.errors import InputError
+from tf_diet.files import write_text
+from tf_diet.graph.build import build
+from tf_diet.lottery.resets import resets
+from tf_diet.lottery.run_folder import Round, RunFolder, Ticket
+from tf_diet.lottery.schedules import ConstantRate, Schedule
+from tf_diet.lottery.training_view import TrainingView
+from tf_diet.pruning.plan import PruningPlan
+from tf_diet.pruning.prune import plan as make_plan
+from tf_diet.pruning.selection import Limits
+
+Evaluate = Callable[[keras.Model, Any], float]
+
+
+def loss_of(model: keras.Model, data: Any) -> float:
+    """Returns the compiled loss over a data set: the error of a round."""
+    if isinstance(data, tuple):
+        logs = model.evaluate(*data, verbose=0, return_dict=True)
+    else:
+        logs = model.evaluate(data, verbose=0, return_dict=True)
+    return float(logs["loss"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished or interrupted run.
+
+    Args:
+        folder: where it lives.
+    """
+
+    folder: RunFolder
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """The tickets of all finished rounds; the first is the full model."""
+        return [self.folder.ticket(line) for line in self.folder.rounds()]
+
+    def best(self, *, error_multiplier: float = 1.0) -> Ticket:
+        """Returns the smallest ticket that is good enough.
+
+        Judged by the validation error, so that the test error stays honest.
+
+        Args:
+            error_multiplier: the largest validation error allowed, over that
+                of the full model.
+        """
+        tickets = self.tickets
+        bound = error_multiplier * tickets[0].line.validation_error
+        good = [t for t in tickets if t.line.validation_error <= bound]
+        return min(good or tickets[:1], key=lambda t: t.line.parameters)
+
+    def __repr__(self) -> str:
+        return f"<Run of {len(self.tickets)} rounds in {self.folder.folder}>"
+
+
+@dataclass(frozen=True)
+class LotteryDiet:
+    """Repeats train, rank, trim, reset and retrain on any compiled model.
+
+    Args:
+        schedule: how much is gone after each round, in tfmot's protocol.
+        criterion: how much a unit matters.
+        scope: whom a unit is ranked against.
+        scaling: how scores are made comparable.
+        limits: what must be respected.
+        reset: what survivors start from: "rewind" or "reinit".
+        rewind_epoch: the early epoch whose weights are kept.
+        seed: of ranking and training.
+
+    Source:
+        Esling et al., "Diet deep generative audio models with structured
+        lottery", DAFx-20, section 3.
+    """
+
+    schedule: Schedule = ConstantRate()  # noqa: RUF009  (frozen itself)
+    criterion: str | Criterion = "mutual_information"
+    scope: str = "global"
+    scaling: str = "none"
+    limits: Limits | None = None
+    reset: str = "rewind"
+    rewind_epoch: int = 2
+    seed: int = 0
+
+    def fit(
+        self,
+        model: keras.Model,
+        train: Any,
+        *,
+        epochs: int,
+        validation_data: Any,
+        test_data: Any = None,
+        calibration: Any = None,
+        evaluate: Evaluate = loss_of,
+        callbacks: Callable[[], Sequence[Any]] = tuple,
+        folder: str | os.PathLike[str],
+        resume: bool = False,
+    ) -> Run:
+        """Runs the diet and writes every round to a folder.
+
+        Args:
+            model: a compiled functional or Sequential model; not touched
+                once the first training is over.
+            train: what `fit` takes: `(x, y)`, a `PyDataset` (if it has an
+                `epoch`, that is set at the start of each training) or a
+                `tf.data.Dataset`.
+            epochs: of a whole training; a retraining starts at
+                `rewind_epoch` and ends at the same epoch.
+            validation_data: judges tickets.
+            test_data: reported, never used to choose.
+            calibration: `(x, y)` for criteria that look at data;
+                `validation_data` when left out.
+            evaluate: returns the error of a model on data.
+            callbacks: makes the Keras callbacks of each training.
+            folder: where the run is written; empty or new.
+            resume: go on with the run in `folder`, if there is one.
+
+        Returns:
+            The run; `run.best()` gives a ticket.
+
+        Raises:
+            InputError: the model is not compiled, or epochs do not fit.
+            RunFolderError: the folder is in use by something else.
+        """
+        self._check(model, epochs)
+        run = RunFolder(folder)
+        settings = {
+            "diet": {k: repr(v) for k, v in vars(self).items()},
+            "epochs": epochs,
+            "graph": build(model).fingerprint,
+        }
+        run.open(settings, resume=resume)
+        trainer = _Trainer(
+            self, run, train, epochs, evaluate, callbacks, calibration
+        )
+        trainer.data = {"validation": validation_data, "test": test_data}
+        if not run.rounds():
+            trainer.first(model)
+        number = len(run.rounds())
+        while self.schedule(number)[0]:
+            trainer.next(number)
+            number += 1
+        return Run(run)
+
+    def _check(self, model: keras.Model, epochs: int) -> None:
+        resets.get(self.reset)
+        if not model.compiled:
+            raise InputError(
+                f"The model {model.name!r} is not compiled. Received: a model "
+                "without optimizer and loss. Call model.compile(...) first."
+            )
+        if not 0 <= self.rewind_epoch < epochs:
+            raise InputError(
+                "The early epoch must come before the last. Received: "
+                f"rewind_epoch={self.rewind_epoch}, epochs={epochs}. Train "
+                "longer or rewind to an earlier epoch."
+            )
+
+
+class _Trainer:
+    """The trainings of one run."""
+
+    data: Mapping[str, Any]
+
+    def __init__(
+        self,
+        diet: LotteryDiet,
+        run: RunFolder,
+        train: Any,
+        epochs: int,
+        evaluate: Evaluate,
+        callbacks: Callable[[], Sequence[Any]],
+        calibration: Any,
+    ) -> None:
+        self.diet = diet
+        self.run = run
+        self.train = train
+        self.epochs = epochs
+        self.evaluate = evaluate
+        self.callbacks = callbacks
+        self.calibration = calibration
+
+    def first(self, model: keras.Model) -> None:
+        """Trains the full model, keeping its early epoch."""
+        started = time.monotonic()
+        early = self.diet.rewind_epoch
+        self.fit(model, 0, 0, early)
+        self.run.save(model, self.run.early_path(0))
+        # What is read back is what a resumed run would start from.
+        model = keras.models.load_model(self.run.early_path(0))
+        self.fit(model, 0, early, self.epochs)
+        self.file(model, 0, {"training": time.monotonic() - started})
+
+    def next(self, number: int) -> None:
+        """Ranks and trims the last round's model, resets and retrains."""
+        last = self.run.rounds()[-1]
+        started = time.monotonic()
+        trained = keras.models.load_model(self.run.model_path(number - 1))
+        early = keras.models.load_model(self.run.early_path(number - 1))
+        plan = self.plan(trained, number, last)
+        ranked = time.monotonic()
+        model = resets.get(self.diet.reset)(plan, trained, early)
+        write_text(self.run.plan_path(number), plan.to_json())
+        self.run.save(model, self.run.early_path(number))
+        model = keras.models.load_model(self.run.early_path(number))
+        self.fit(model, number, self.diet.rewind_epoch, self.epochs)
+        seconds = {
+            "ranking": ranked - started,
+            "training": time.monotonic() - ranked,
+        }
+        self.file(model, number, seconds)
+
+    def plan(
+        self, trained: keras.Model, number: int, last: Round
+    ) -> PruningPlan:
+        """Returns the plan that reaches the schedule's sparsity."""
+        diet = self.diet
+        left = 1 - diet.schedule(number)[1]
+        rate = min(max(1 - left / last.weights_left, 1e-6), 1 - 1e-6)
+        data = self.calibration or self.data["validation"]
+        plan = make_plan(
+            trained,
+            data,
+            rate=rate,
+            criterion=diet.criterion,
+            scope=diet.scope,
+            scaling=diet.scaling,
+            limits=diet.limits,
+            seed=diet.seed + number,
+        )
+        if plan.not_reached:
+            logging.warning("round %d: %s", number, plan.not_reached)
+        return plan
+
+    def fit(
+        self, model: keras.Model, number: int, start: int, end: int
+    ) -> None:
+        """Trains from one epoch to another, the same way every time."""
+        if end <= start:
+            return
+        keras.utils.set_random_seed(self.diet.seed + 1000 * number + start)
+        if hasattr(self.train, "epoch"):
+            self.train.epoch = start
+        x, y = (
+            self.train if isinstance(self.train, tuple) else (self.train, None)
+        )
+        model.fit(
+            x,
+            y,
+            epochs=end,
+            initial_epoch=start,
+            shuffle=not hasattr(self.train, "epoch"),
+            verbose=0,
+            callbacks=[TrainingView(f"round {number}"), *self.callbacks()],
+        )
+
+    def file(
+        self, model: keras.Model, number: int, seconds: dict[str, float]
+    ) -> None:
+        """Evaluates and writes a round: models first, its line last."""
+        self.run.save(model, self.run.model_path(number))
+        started = time.monotonic()
+        errors = {
+            name: None if data is None else self.evaluate(model, data)
+            for name, data in self.data.items()
+        }
+        seconds["evaluation"] = time.monotonic() - started
+        graph = build(model)
+        cost = graph.cost()
+        rounds = self.run.rounds()
+        judged = "validation" if errors["test"] is None else "test"
+        base = (
+            getattr(rounds[0], f"{judged}_error") if rounds else errors[judged]
+        )
+        full = rounds[0].parameters if rounds else cost.parameters
+        validation = errors["validation"]
+        assert validation is not None
+        line = Round(
+            round=number,
+            parameters=cost.parameters,
+            weights_left=cost.parameters / full,
+            flops=cost.flops,
+            validation_error=validation,
+            test_error=errors["test"],
+            error_multiplier=(errors[judged] or 0.0) / base,
+            seconds={k: round(v, 2) for k, v in seconds.items()},
+            widths={g.name: g.n_units for g in graph.groups},
+        )
+        self.run.add(line)
+        logging.info(
+            "round %d: %d parameters (%.1f %%), validation error %.4f, "
+            "error multiplier %.3f",
+            number,
+            line.parameters,
+            100 * line.weights_left,
+            line.validation_error,
+            line.error_multiplier,
+        )
