@@ -83,7 +83,7 @@ class NoteSet:
         Args:
             indices: integers or a boolean mask.
         """
-        at = np.arange(len(self))[np.asarray(indices)]
+        at = np.arange(len(self))[list(indices)]
         return dataclasses.replace(
             self,
             audio=self.audio[at],

@@ -259,7 +259,7 @@ class FeatureStore:
         if not path.exists():
             return None
         try:
-            with np.load(path) as stored:
+            with path.open("rb") as file, np.load(file) as stored:
                 f0, loudness = stored["f0"], stored["loudness"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             f0 = loudness = np.empty(0)
