@@ -14,7 +14,12 @@ from tf_diet.errors import InputError
 from tf_diet.files import write_text
 from tf_diet.graph.build import build
 from tf_diet.lottery.resets import resets
-from tf_diet.lottery.run_folder import Round, RunFolder, Ticket
+from tf_diet.lottery.run_folder import (
+    Round,
+    RunFolder,
+    Ticket,
+    save_model,
+)
 from tf_diet.lottery.schedules import ConstantRate, Schedule
 from tf_diet.lottery.training_view import TrainingView
 from tf_diet.pruning.plan import PruningPlan
@@ -42,6 +47,11 @@ class Run:
     """
 
     folder: RunFolder
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> "Run":
+        """Returns the run that lives in a folder, finished or not."""
+        return cls(RunFolder(folder))
 
     @property
     def tickets(self) -> list[Ticket]:
@@ -78,6 +88,7 @@ class LotteryDiet:
         limits: what must be respected.
         reset: what survivors start from: "rewind" or "reinit".
         rewind_epoch: the early epoch whose weights are kept.
+        evaluate: returns the error of a model on data.
         seed: of ranking and training.
 
     Source:
@@ -92,6 +103,7 @@ class LotteryDiet:
     limits: Limits | None = None
     reset: str = "rewind"
     rewind_epoch: int = 2
+    evaluate: Evaluate = loss_of
     seed: int = 0
 
     def fit(
@@ -103,10 +115,10 @@ class LotteryDiet:
         validation_data: Any,
         test_data: Any = None,
         calibration: Any = None,
-        evaluate: Evaluate = loss_of,
         callbacks: Callable[[], Sequence[Any]] = tuple,
         folder: str | os.PathLike[str],
         resume: bool = False,
+        full: Run | None = None,
     ) -> Run:
         """Runs the diet and writes every round to a folder.
 
@@ -122,10 +134,11 @@ class LotteryDiet:
             test_data: reported, never used to choose.
             calibration: `(x, y)` for criteria that look at data;
                 `validation_data` when left out.
-            evaluate: returns the error of a model on data.
             callbacks: makes the Keras callbacks of each training.
             folder: where the run is written; empty or new.
             resume: go on with the run in `folder`, if there is one.
+            full: another run of the same model and training, say under
+                another criterion, whose round 0 is taken over.
 
         Returns:
             The run; `run.best()` gives a ticket.
@@ -137,16 +150,19 @@ class LotteryDiet:
         self._check(model, epochs)
         run = RunFolder(folder)
         settings = {
-            "diet": {k: repr(v) for k, v in vars(self).items()},
+            "diet": {
+                name: getattr(value, "__name__", repr(value))
+                for name, value in vars(self).items()
+            },
             "epochs": epochs,
             "graph": build(model).fingerprint,
         }
         run.open(settings, resume=resume)
-        trainer = _Trainer(
-            self, run, train, epochs, evaluate, callbacks, calibration
-        )
+        trainer = _Trainer(self, run, train, epochs, callbacks, calibration)
         trainer.data = {"validation": validation_data, "test": test_data}
-        if not run.rounds():
+        if not run.rounds() and full is not None:
+            run.take_over(full.folder)
+        elif not run.rounds():
             trainer.first(model)
         number = len(run.rounds())
         while self.schedule(number)[0]:
@@ -180,7 +196,6 @@ class _Trainer:
         run: RunFolder,
         train: Any,
         epochs: int,
-        evaluate: Evaluate,
         callbacks: Callable[[], Sequence[Any]],
         calibration: Any,
     ) -> None:
@@ -188,7 +203,6 @@ class _Trainer:
         self.run = run
         self.train = train
         self.epochs = epochs
-        self.evaluate = evaluate
         self.callbacks = callbacks
         self.calibration = calibration
 
@@ -197,7 +211,7 @@ class _Trainer:
         started = time.monotonic()
         early = self.diet.rewind_epoch
         self.fit(model, 0, 0, early)
-        self.run.save(model, self.run.early_path(0))
+        save_model(model, self.run.early_path(0))
         # What is read back is what a resumed run would start from.
         model = keras.models.load_model(self.run.early_path(0))
         self.fit(model, 0, early, self.epochs)
@@ -213,7 +227,7 @@ class _Trainer:
         ranked = time.monotonic()
         model = resets.get(self.diet.reset)(plan, trained, early)
         write_text(self.run.plan_path(number), plan.to_json())
-        self.run.save(model, self.run.early_path(number))
+        save_model(model, self.run.early_path(number))
         model = keras.models.load_model(self.run.early_path(number))
         self.fit(model, number, self.diet.rewind_epoch, self.epochs)
         seconds = {
@@ -270,10 +284,10 @@ class _Trainer:
         self, model: keras.Model, number: int, seconds: dict[str, float]
     ) -> None:
         """Evaluates and writes a round: models first, its line last."""
-        self.run.save(model, self.run.model_path(number))
+        save_model(model, self.run.model_path(number))
         started = time.monotonic()
         errors = {
-            name: None if data is None else self.evaluate(model, data)
+            name: None if data is None else self.diet.evaluate(model, data)
             for name, data in self.data.items()
         }
         seconds["evaluation"] = time.monotonic() - started

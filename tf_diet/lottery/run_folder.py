@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from tf_diet.errors import RunFolderError
-from tf_diet.files import fresh_folder, replacing, write_text
+from tf_diet.files import fresh_folder, replacing, write_bytes, write_text
 from tf_diet.pruning.plan import PruningPlan
 
 
@@ -75,6 +75,12 @@ class Ticket:
         )
 
 
+def save_model(model: keras.Model, path: Path) -> None:
+    """Saves a model in one move, optimizer state included."""
+    with replacing(path) as temporary:
+        model.save(temporary)
+
+
 class RunFolder:
     """Reads and writes the files of a run, each whole or not at all.
 
@@ -134,10 +140,24 @@ class RunFolder:
         """The plan that leads to a round."""
         return self.folder / f"plan_{number:02d}.json"
 
-    def save(self, model: keras.Model, path: Path) -> None:
-        """Saves a model in one move, optimizer state included."""
-        with replacing(path) as temporary:
-            model.save(temporary)
+    def take_over(self, other: "RunFolder") -> None:
+        """Copies round 0 of another run.
+
+        Raises:
+            RunFolderError: that run has not finished its round 0.
+        """
+        rounds = other.rounds()
+        if not rounds:
+            raise RunFolderError(
+                f"The run in {other.folder} has no finished round 0. "
+                "Received: an empty run. Finish or resume it first."
+            )
+        for source, target in (
+            (other.early_path(0), self.early_path(0)),
+            (other.model_path(0), self.model_path(0)),
+        ):
+            write_bytes(target, source.read_bytes())
+        self.add(rounds[0])
 
     def rounds(self) -> list[Round]:
         """Returns the finished rounds."""

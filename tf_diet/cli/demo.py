@@ -1,0 +1,67 @@
+"""Train, prune and deploy a synthesiser on the real notes that ship.
+
+Trains a DDSP synthesiser on violin and flute, runs a lottery on it, converts
+the ticket to TFLite and to a TFLite Micro C array, runs the written bytes in
+both interpreters and writes sounds, plot, C++ files, an Arduino sketch and
+summary.json.
+
+    tf-diet demo --output demo_output
+    tf-diet demo --compare          the same under random and magnitude too
+    tf-diet demo --resume           go on after an interruption
+"""
+
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from tf_diet.demo.job import run_demo
+from tf_diet.demo.recipe import Recipe
+
+
+def add_arguments(parser: Any) -> None:
+    """Adds the arguments of `tf-diet demo`."""
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo_output"),
+        help="folder to write to; must be empty or new (default: %(default)s)",
+    )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--overwrite", action="store_true", help="empty the folder first"
+    )
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on after the last finished round of an interrupted demo",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="run the same rounds under criterion random and magnitude as "
+        "well (about twice the time)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a tiny model for a minute: shows that all works, no result",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of everything (default: 0)"
+    )
+
+
+def run(args: Any) -> None:
+    """Runs the demo."""
+    logging.set_verbosity(logging.INFO)
+    recipe = Recipe()
+    run_demo(
+        args.output,
+        recipe.quick() if args.quick else recipe,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        compare=args.compare,
+        seed=args.seed,
+        say=print,
+    )

@@ -1,0 +1,1 @@
+"""The main job, from the notes that ship to a sketch for a board."""

@@ -1,0 +1,289 @@
+"""The whole demo, phase by phase."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.audio.datasets import NoteSet, load_notes, split
+from tf_diet.demo.deploy import Deployment, deploy, sound
+from tf_diet.demo.recipe import Recipe
+from tf_diet.demo.training import Trainings
+from tf_diet.errors import RunFolderError
+from tf_diet.files import fresh_folder, replacing, write_text
+from tf_diet.lottery.diet import Run
+from tf_diet.lottery.run_folder import Ticket
+from tf_diet.optional import require
+from tf_diet.report.plots import error_against_weights
+from tf_diet.report.tables import rounds_table
+
+GOOD_ENOUGH = 1.05
+PACKAGES = (
+    "tf_diet",
+    "keras",
+    "tensorflow",
+    "numpy",
+    "librosa",
+    "ai-edge-litert",
+    "tflite-micro",
+)
+
+
+def run_demo(
+    folder: Path,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    compare: bool = False,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Trains, prunes, converts, runs and writes; returns the summary.
+
+    Args:
+        folder: where everything goes.
+        recipe: the numbers.
+        resume: go on where an interrupted demo stopped.
+        overwrite: empty the folder first.
+        compare: run the lottery under "random" and "magnitude" too.
+        seed: of everything.
+        say: takes each line of the story.
+
+    Raises:
+        RunFolderError: the folder is not empty and neither `resume` nor
+            `overwrite` was asked for.
+    """
+    started = time.monotonic()
+    _open(folder, resume=resume, overwrite=overwrite)
+    say("1/6  notes: reading the violin and flute clips that ship")
+    notes = load_notes()
+    parts = split(notes, seed=seed)
+    say(f"{notes!r}")
+    say(
+        "     split by recording: "
+        + ", ".join(f"{name} {len(part)} clips" for name, part in parts.items())
+    )
+    trainings = Trainings(parts, recipe, folder, resume, seed)
+    say(
+        f"2/6  full model and lottery: DDSP, {recipe.hidden} wide, "
+        f"{recipe.rounds} rounds of {recipe.rate:.0%}, "
+        f"{recipe.epochs * recipe.steps_per_epoch} steps each"
+    )
+    criteria = ["mutual_information", *(["random", "magnitude"] * compare)]
+    runs = {name: trainings.lottery(name) for name in criteria}
+    tickets = runs["mutual_information"].tickets
+    say("3/6  baselines: static envelope, and the last widths from scratch")
+    baselines = [trainings.static(), trainings.scratch(tickets[-1])]
+    table = _table(runs, baselines, trainings)
+    say(table)
+    ticket = _choose(runs["mutual_information"])
+    say(f"4/6  ticket of round {ticket.line.round}: TFLite and C++")
+    test = parts["test"]
+    index = int(np.argmax(np.abs(test.audio).max(axis=1)))
+    deployment = deploy(
+        ticket.load(),
+        trainings.config(),
+        parts["train"],
+        (test, index),
+        folder,
+        recipe.latency_runs,
+    )
+    say("5/6  the written bytes, run over a whole note with fed-back state")
+    say(_deployment_story(deployment))
+    say("6/6  sounds, plot, summary")
+    _sounds(folder, trainings, ticket, deployment, test, index)
+    _plot(folder, runs, baselines)
+    write_text(folder / "rounds.txt", table + "\n")
+    summary = _summary(trainings, runs, baselines, ticket, deployment)
+    summary["seconds"] = round(time.monotonic() - started, 1)
+    write_text(folder / "summary.json", json.dumps(summary, indent=2))
+    say(f"     done in {summary['seconds']:.0f} s: {folder}/summary.json")
+    return summary
+
+
+def _open(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    mark = folder / "demo.json"
+    if resume and mark.exists():
+        return
+    if resume and folder.is_dir() and any(folder.iterdir()):
+        raise RunFolderError(
+            "The folder holds no interrupted demo. "
+            f"Received: {folder}. Name another folder, or pass --overwrite."
+        )
+    fresh_folder(
+        folder,
+        overwrite=overwrite,
+        hint="Pass --resume to go on, --overwrite to start again, or "
+        "--output to write elsewhere.",
+    )
+    write_text(mark, "{}")
+
+
+def _choose(run: Run) -> Ticket:
+    """The smallest ticket that is good enough, else the smallest."""
+    ticket = run.best(error_multiplier=GOOD_ENOUGH)
+    return ticket if ticket.line.round else run.tickets[-1]
+
+
+def _rows(run: Run, trainings: Trainings) -> list[dict[str, Any]]:
+    rows = []
+    for ticket in run.tickets:
+        row = asdict(ticket.line)
+        row["flops_per_second"] = round(
+            row["flops"] * trainings.frames_per_second
+        )
+        rows.append(row)
+    return rows
+
+
+def _table(
+    runs: Mapping[str, Run],
+    baselines: list[dict[str, Any]],
+    trainings: Trainings,
+) -> str:
+    full = next(iter(runs.values())).tickets[0].line
+    others = [
+        row
+        | {
+            "weights_left": row["parameters"] / full.parameters,
+            "error_multiplier": row["test_error"] / (full.test_error or 1.0),
+        }
+        for row in baselines
+    ]
+    return "\n".join(
+        rounds_table(
+            _rows(run, trainings),
+            others if number == 0 else (),
+            title=f"criterion: {name}",
+        )
+        for number, (name, run) in enumerate(runs.items())
+    )
+
+
+def _deployment_story(deployment: Deployment) -> str:
+    lines = []
+    for name, row in deployment.tflite.items():
+        lines.append(
+            f"     LiteRT {name:8s} {row['bytes']:>9,} bytes, error "
+            f"{row['max_error']:.1e}, {row['latency_us']:.1f} us a frame, "
+            f"{row['real_time_factor']:.0f} x real time"
+        )
+    row = deployment.micro
+    lines.append(
+        f"     TFLite Micro {row['quantize']}: flash {row['flash_bytes']:,} "
+        f"bytes, arena {row['arena_bytes']:,} bytes, error "
+        f"{row['max_error']:.1e}, {row['latency_us']:.1f} us a frame here, "
+        f"operators {', '.join(row['ops'])}"
+    )
+    return "\n".join(lines)
+
+
+def _sounds(
+    folder: Path,
+    trainings: Trainings,
+    ticket: Ticket,
+    deployment: Deployment,
+    test: NoteSet,
+    index: int,
+) -> None:
+    soundfile = require("soundfile", extra="audio")
+    inputs = {name: x[index : index + 1] for name, x in test.inputs().items()}
+    full = keras.models.load_model(
+        trainings.folder / "run_mutual_information" / "round_00.keras"
+    )
+
+    def rendered(model: keras.Model) -> Any:
+        return keras.ops.convert_to_numpy(model(inputs))[0]
+
+    sounds = {
+        "original": test.audio[index],
+        "full_model": rendered(full),
+        "ticket": rendered(ticket.load()),
+        "ticket_from_tflite_micro": sound(
+            test, index, deployment.controls["TFLite Micro"], trainings.config()
+        ),
+    }
+    for name, audio in sounds.items():
+        with replacing(folder / "wav" / f"{name}.wav") as temporary:
+            soundfile.write(
+                temporary,
+                np.clip(audio, -1, 1),
+                test.sample_rate,
+                subtype="PCM_16",
+            )
+
+
+def _plot(
+    folder: Path, runs: Mapping[str, Run], baselines: list[dict[str, Any]]
+) -> None:
+    full = next(iter(runs.values())).tickets[0].line
+    base = full.test_error or 1.0
+    static, scratch = baselines
+    error_against_weights(
+        folder / "error_against_weights.png",
+        {
+            name: [asdict(t.line) for t in run.tickets]
+            for name, run in runs.items()
+        },
+        {"static envelope": static["test_error"] / base},
+        {
+            scratch["name"]: (
+                scratch["parameters"] / full.parameters,
+                scratch["test_error"] / base,
+            )
+        },
+    )
+
+
+def _summary(
+    trainings: Trainings,
+    runs: Mapping[str, Run],
+    baselines: list[dict[str, Any]],
+    ticket: Ticket,
+    deployment: Deployment,
+) -> dict[str, Any]:
+    rows = {name: _rows(run, trainings) for name, run in runs.items()}
+    full = rows["mutual_information"][0]
+    static, scratch = baselines
+    others = {n: r for n, r in rows.items() if n != "mutual_information"}
+    return {
+        "full": {
+            name: full[name]
+            for name in (
+                "parameters",
+                "flops_per_second",
+                "validation_error",
+                "test_error",
+            )
+        },
+        "static_baseline": static,
+        "scratch_baseline": scratch,
+        "rounds": rows["mutual_information"][1:],
+        "compared": others,
+        "ticket": {
+            "round": ticket.line.round,
+            "parameters": ticket.line.parameters,
+            "weights_left": ticket.line.weights_left,
+            "test_error": ticket.line.test_error,
+            "error_multiplier": ticket.line.error_multiplier,
+            "tflite": deployment.tflite,
+            "micro": deployment.micro,
+        },
+        "recipe": asdict(trainings.recipe),
+        "seed": trainings.seed,
+        "machine": {
+            "platform": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "date": time.strftime("%Y-%m-%d"),
+            "backend": keras.backend.backend(),
+            "versions": {name: version(name) for name in PACKAGES},
+        },
+    }

@@ -1,0 +1,103 @@
+"""Every number of the demo in one place."""
+
+from dataclasses import dataclass, replace
+
+import keras
+
+from tf_diet.audio.losses import MultiScaleSpectralLoss
+from tf_diet.models.ddsp import DDSPConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the demo trains; the same for tickets and baselines.
+
+    Args:
+        hidden: width of MLPs and GRU of the full model.
+        steps_per_epoch: batches an epoch.
+        epochs: of the full training; retrainings end at the same epoch.
+        rewind_epoch: the early epoch that tickets are rewound to.
+        rounds: of the lottery.
+        rate: share of the remaining weights that goes each round.
+        batch: crops in a batch.
+        crop_frames: frames in a crop, 100 a second.
+        learning_rate: at the start; a cosine takes it to zero.
+        clip: largest norm of the gradient.
+        weight_decay: of Adam.
+        static_epochs: of the static baseline.
+        static_learning_rate: of the static baseline.
+        windows: STFT sizes of the loss.
+        latency_runs: how often a step is timed.
+    """
+
+    hidden: int = 256
+    steps_per_epoch: int = 10
+    epochs: int = 50
+    rewind_epoch: int = 5
+    rounds: int = 5
+    rate: float = 0.3
+    batch: int = 8
+    crop_frames: int = 100
+    learning_rate: float = 1e-3
+    clip: float = 3.0
+    weight_decay: float | None = None
+    static_epochs: int = 20
+    static_learning_rate: float = 3e-2
+    windows: tuple[int, ...] = (2048, 1024, 512, 256, 128, 64)
+    latency_runs: int = 2000
+
+    def quick(self) -> "Recipe":
+        """Returns a version for a smoke test: it shows the way, no result."""
+        return replace(
+            self,
+            hidden=48,
+            epochs=4,
+            rewind_epoch=1,
+            static_epochs=3,
+            batch=4,
+            latency_runs=200,
+        )
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the full training and all retrainings together."""
+        return self.epochs + self.rounds * (self.epochs - self.rewind_epoch)
+
+    def config(self, instruments: int, hop: int, rate: int) -> DDSPConfig:
+        """Returns the sizes of the full model."""
+        return DDSPConfig(
+            hidden=self.hidden,
+            gru_units=self.hidden,
+            instruments=instruments,
+            hop=hop,
+            sample_rate=rate,
+        )
+
+    def compile(
+        self,
+        model: keras.Model,
+        epochs: int,
+        learning_rate: float | None = None,
+    ) -> keras.Model:
+        """Compiles a model for a training of so many epochs, and returns it.
+
+        Args:
+            model: compiled in place.
+            epochs: where the cosine ends.
+            learning_rate: at the start; the recipe's when left out.
+        """
+        schedule = keras.optimizers.schedules.CosineDecay(
+            learning_rate or self.learning_rate,
+            epochs * self.steps_per_epoch,
+        )
+        model.compile(
+            keras.optimizers.Adam(
+                schedule,
+                global_clipnorm=self.clip,
+                weight_decay=self.weight_decay,
+            ),
+            loss=MultiScaleSpectralLoss(self.windows),
+            # XLA slows this model down on CPUs.
+            jit_compile=False,
+        )
+        return model
