@@ -1,0 +1,93 @@
+"""Mutual information of many units with one target, in nats.
+
+Numpy and scipy only. Register your own with `register_estimator`: a function
+of x (samples, units) and y that returns nats (units,).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from tf_diet.criteria.estimators.checks import (
+    Array,
+    Floats,
+    check_target,
+    check_units,
+    is_label,
+)
+from tf_diet.criteria.estimators.classes import classes
+from tf_diet.criteria.estimators.gain import gain
+from tf_diet.criteria.estimators.gaussian import gaussian
+from tf_diet.criteria.estimators.ladder import ladder
+from tf_diet.criteria.estimators.neighbours import neighbours
+from tf_diet.criteria.estimators.vector import vector
+from tf_diet.errors import InputError
+from tf_diet.registry import Registry
+
+__all__ = [
+    "Estimator",
+    "estimators",
+    "gain",
+    "method_for",
+    "mutual_information",
+    "register_estimator",
+]
+
+Estimator = Callable[[Array, Array], Floats]
+
+estimators: Registry[Estimator] = Registry("estimator")
+register_estimator = estimators.register
+
+for _function in (ladder, vector, classes, gaussian, neighbours):
+    register_estimator()(_function)
+
+
+def mutual_information(
+    x: npt.ArrayLike, y: npt.ArrayLike, method: str | Estimator = "auto"
+) -> Floats:
+    """Estimates the mutual information of every unit with a target.
+
+    Args:
+        x: units, such as the activations of a layer.
+        y: the target: a number, a vector or a label a sample.
+        method: the name of an estimator, a function, or "auto", which picks
+            by the target: "vector" for vectors, "classes" for strings and
+            booleans, "ladder" for all numbers. Integers count as ordered, as
+            mu-law codes are; say "classes" where their order means nothing.
+
+    Shapes:
+        x: (samples, units), or (samples,) for one unit.
+        y: (samples,) or (samples, dimensions).
+
+    Returns:
+        Nats, shape (units,).
+
+    Raises:
+        InputError: an unknown method, shapes that do not fit, fewer than 8
+            samples, NaN or infinity.
+    """
+    x = check_units(x)
+    y = check_target(y, len(x))
+    if method == "auto":
+        method = method_for(y)
+    estimate = estimators.get(method) if isinstance(method, str) else method
+    nats = np.asarray(estimate(x, y), dtype=np.float64)
+    if nats.shape != (x.shape[1],):
+        raise InputError(
+            "An estimator must return one value a unit. Received: shape "
+            f"{nats.shape} from {method!r} for {x.shape[1]} units. Return an "
+            "array of shape (units,)."
+        )
+    return nats
+
+
+def method_for(y: Array) -> str:
+    """Returns the estimator that "auto" picks for a target.
+
+    Shapes:
+        y: (samples,) or (samples, dimensions).
+    """
+    if is_label(y):
+        return "classes"
+    return "vector" if y.ndim == 2 and y.shape[1] > 1 else "ladder"

@@ -1,0 +1,41 @@
+"""Mutual information of a Gaussian copula: linear in normal scores."""
+
+import numpy as np
+
+from tf_diet.criteria.estimators.checks import (
+    Array,
+    Floats,
+    check_scalar,
+    check_target,
+    check_units,
+)
+from tf_diet.criteria.estimators.ranks import normal_scores
+from tf_diet.criteria.estimators.vector import to_nats
+
+
+def gaussian(x: Array, y: Array) -> Floats:
+    """Mutual information of every unit under a Gaussian copula.
+
+    Blind to dependence that is not monotone, such as y = x ** 2.
+
+    Args:
+        x: units.
+        y: the target.
+
+    Shapes:
+        x: (samples, units).
+        y: (samples,).
+
+    Returns:
+        Nats, shape (units,); exactly 0 for constant units.
+
+    Raises:
+        InputError: shapes do not fit, too few samples, or NaN.
+    """
+    x = check_units(x)
+    y = check_scalar(check_target(y, len(x)), "gaussian")
+    samples = len(y)
+    (target,) = normal_scores(y[None])
+    scores = normal_scores(np.ascontiguousarray(x.T))
+    squared = (scores @ target / samples) ** 2
+    return to_nats(1 - (1 - squared) * (samples - 1) / (samples - 2))

@@ -1,0 +1,80 @@
+"""Mutual information with a vector, by regression on its features."""
+
+import numpy as np
+
+from tf_diet.criteria.estimators.checks import (
+    Array,
+    Floats,
+    check_target,
+    check_units,
+)
+from tf_diet.criteria.estimators.features import features
+from tf_diet.criteria.estimators.ranks import normal_scores, standardised
+
+_UNITS = 128
+# Products of a unit with a feature come in another order for another column;
+# this many digits are free of it, so equal units get equal values.
+_DIGITS = 9
+_LARGEST = 7.0
+
+
+def vector(x: Array, y: Array) -> Floats:
+    """Mutual information of every unit with a vector a sample.
+
+    The adjusted R2 of the unit's normal score, regressed on the first two
+    Hermite features of every dimension of the target; or of the square of
+    that score where it stands out above the score itself.
+
+    Args:
+        x: units.
+        y: the target.
+
+    Shapes:
+        x: (samples, units).
+        y: (samples, dimensions) or (samples,).
+
+    Returns:
+        Nats, shape (units,); exactly 0 for constant units.
+
+    Raises:
+        InputError: shapes do not fit, too few samples, or NaN.
+    """
+    x = check_units(x)
+    basis = features(check_target(y, len(x)))
+    samples, size = basis.shape
+    # The features never take more than a fifth of the samples' freedom.
+    lost = (samples - 1) / max(samples - size - 1, 1)
+    stands_out = 4 * np.sqrt(2 * size) / samples
+    share = np.empty(x.shape[1])
+    for start in range(0, x.shape[1], _UNITS):
+        chunk = slice(start, start + _UNITS)
+        scores = normal_scores(np.ascontiguousarray(x[:, chunk].T))
+        squares = _squares(scores)
+        linear, square = (
+            1 - (1 - _explained(rows, basis)) * lost
+            for rows in (scores, squares)
+        )
+        share[chunk] = np.where(square > linear + stands_out, square, linear)
+    return to_nats(share)
+
+
+def to_nats(share: Floats) -> Floats:
+    """Returns the information of a Gaussian channel from its R2.
+
+    Args:
+        share: the explained share of variance; negative counts as 0.
+    """
+    most = -np.expm1(-2 * _LARGEST)
+    nats = -np.log1p(-np.clip(share, 0.0, most)) / 2
+    return np.round(nats, _DIGITS) + 0.0
+
+
+def _squares(scores: Floats) -> Floats:
+    """Squares of the rows, with what follows the rows taken out."""
+    squares = standardised(scores**2)
+    slope = np.mean(squares * scores, axis=1, keepdims=True)
+    return standardised(squares - slope * scores)
+
+
+def _explained(rows: Floats, basis: Floats) -> Floats:
+    return np.sum((rows @ basis) ** 2, axis=1) / rows.shape[1]
