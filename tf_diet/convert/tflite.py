@@ -1,6 +1,7 @@
 """From a Keras model of fixed shapes to TFLite bytes."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,10 +210,13 @@ def _place(index: int) -> str:
 
 def _refused(model: str, quantize: str, error: Exception) -> ConversionError:
     words = " ".join(str(error).split()) or type(error).__name__
+    # TensorFlow's own account is pages of its call stack: keep the names.
+    names = dict.fromkeys(re.findall(r"'?tf\.(\w+)'? op", words))
+    cause = f"the operation {', '.join(names)}" if names else words[:400]
     return ConversionError(
         f"TFLite cannot represent the model {model!r} as {quantize}. "
-        f"Received: {words[:600]}. Replace the operation that is named, try "
-        "another quantize=, or use to_streaming for a layer with a time loop."
+        f"Received: {cause}. Replace what is named, try another quantize=, "
+        "or use to_streaming for a layer with a time loop."
     )
 
 

@@ -1,0 +1,64 @@
+"""What the interpreters need, and how numbers are stored."""
+
+import keras
+import numpy as np
+import pytest
+
+from tf_diet.convert.details import TensorDetails
+from tf_diet.convert.runtime import ALIGNMENT, LiteRTRunner, MicroRunner
+from tf_diet.convert.stepper import _fed_back
+from tf_diet.convert.tflite import to_tflite
+from tf_diet.errors import ConversionError
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="converts with TensorFlow"
+)
+
+
+@pytest.mark.parametrize("quantize", ["float32", "int8", "int16x8"])
+def test_the_measured_arena_is_enough_and_no_less(
+    converted, sequences, quantize
+):
+    lite = converted[quantize]
+    arena = MicroRunner(lite).arena_bytes
+    snug = MicroRunner(lite, arena_bytes=arena)
+    np.testing.assert_array_equal(
+        snug.run(sequences), MicroRunner(lite).run(sequences)
+    )
+    with pytest.raises(ConversionError, match=f"in {arena - ALIGNMENT:,} byt"):
+        MicroRunner(lite, arena_bytes=arena - ALIGNMENT)
+
+
+def test_runs_start_from_zero(converted, sequences):
+    runner = MicroRunner(converted["int16x8"])
+    first = runner.run(sequences)
+    np.testing.assert_array_equal(runner.run(sequences), first)
+
+
+def test_what_the_interpreter_says_is_passed_on():
+    x = keras.Input((4,), batch_size=1, name="x")
+    model = keras.Model(x, keras.activations.gelu(x, approximate=False))
+    with pytest.raises(ConversionError, match="GELU"):
+        MicroRunner(to_tflite(model))
+    assert LiteRTRunner(to_tflite(model)).step({"x": np.ones(4)})
+
+
+INT8 = TensorDetails("x", 0, (1, 3), "int8", scale=0.1, zero_point=10)
+INT16 = TensorDetails("y", 0, (1, 3), "int16", scale=0.001)
+
+
+def test_integers_are_rounded_shifted_and_clipped():
+    stored = INT8.encode([0.04, -0.06, 1e9])
+    assert stored.dtype == np.int8
+    assert stored.tolist() == [[10, 9, 127]]
+    assert INT16.encode([-1e9, 0.0, 1.0]).tolist() == [[-32768, 0, 1000]]
+    np.testing.assert_allclose(INT8.decode(stored)[0, :2], [0.0, -0.1])
+
+
+def test_states_of_another_scale_are_requantised():
+    stored = np.array([[1000, -500, 100]], np.int16)
+    fed = _fed_back(stored, INT16, INT8)
+    assert fed.dtype == np.int8
+    assert fed.tolist() == [[20, 5, 11]]
+    assert _fed_back(stored, INT16, INT16) is not None
+    np.testing.assert_array_equal(_fed_back(stored, INT16, INT16), stored)

@@ -1,0 +1,77 @@
+"""What TFLite Micro can run: operators, their C++ names, ways around gaps."""
+
+from tf_diet.convert import flatbuffer
+from tf_diet.errors import ConversionError
+
+# The TFLite operators that TFLite Micro's resolver can add. WHILE is left out:
+# its results were wrong in every trial.
+_NAMES = """
+    ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL
+    BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CALL_ONCE CAST CEIL
+    CONCATENATION CONV_2D COS CUMSUM DEPTH_TO_SPACE DEPTHWISE_CONV_2D
+    DEQUANTIZE DIV DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP EQUAL EXP
+    EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED GATHER
+    GATHER_ND GREATER GREATER_EQUAL HARD_SWISH IF L2_NORMALIZATION L2_POOL_2D
+    LEAKY_RELU LESS LESS_EQUAL LOG LOG_SOFTMAX LOGICAL_AND LOGICAL_NOT
+    LOGICAL_OR LOGISTIC MAX_POOL_2D MAXIMUM MEAN MINIMUM MIRROR_PAD MUL NEG
+    NOT_EQUAL PACK PAD PADV2 PRELU QUANTIZE READ_VARIABLE REDUCE_ALL
+    REDUCE_MAX REDUCE_MIN RELU RELU6 RESHAPE RESIZE_BILINEAR
+    RESIZE_NEAREST_NEIGHBOR REVERSE_V2 ROUND RSQRT SELECT_V2 SHAPE SIN SLICE
+    SOFTMAX SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE
+    SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE
+    TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE ZEROS_LIKE
+"""
+_KNOWN = frozenset(_NAMES.split())
+
+# Where the C++ method is not the name in capitals, as in "AddFullyConnected".
+_EXCEPTIONS = {
+    "AVERAGE_POOL_2D": "AddAveragePool2D",
+    "BATCH_MATMUL": "AddBatchMatMul",
+    "CONV_2D": "AddConv2D",
+    "CUMSUM": "AddCumSum",
+    "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
+    "L2_POOL_2D": "AddL2Pool2D",
+    "MAX_POOL_2D": "AddMaxPool2D",
+    "PADV2": "AddPadV2",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
+}
+
+_REMEDIES = {
+    "WHILE": "It is the time loop of a recurrent layer, which TFLite Micro "
+    "runs without an error and wrongly: convert to_streaming(model) instead.",
+    "SELECT": "It comes from keras.layers.Embedding and keras.ops.where: look "
+    "the row up in C++ and make it an input of the model.",
+    "ONE_HOT": "Fill the vector in C++ and make it an input of the model.",
+    "POW": "It comes from exp_sigmoid or a power: end the model before it and "
+    "do it in C++, or square with a product.",
+    "GELU": "Use another activation, such as relu, tanh or sigmoid.",
+}
+
+
+def add_method(name: str) -> str:
+    """Returns the method of `MicroMutableOpResolver` that adds an operator."""
+    return _EXCEPTIONS.get(
+        name, "Add" + "".join(p.capitalize() for p in name.split("_"))
+    )
+
+
+def check_micro(data: bytes) -> tuple[str, ...]:
+    """Returns the kinds of operators in a model, all known to TFLite Micro.
+
+    Raises:
+        ConversionError: one is not; it is named, with the layer that needs
+            it and a way around.
+    """
+    found = flatbuffer.operations(data)
+    for operation in found:
+        if operation.name not in _KNOWN:
+            remedy = _REMEDIES.get(
+                operation.name,
+                "Build the layer from other operations, or end the model "
+                "before it and do it in C++.",
+            )
+            raise ConversionError(
+                f"TFLite Micro cannot run the operator {operation.name}. "
+                f"Received: it makes the tensor {operation.label!r}. {remedy}"
+            )
+    return tuple(sorted({operation.name for operation in found}))
