@@ -10,24 +10,23 @@ from keras import ops
 from tf_diet.audio import features
 from tf_diet.errors import InputError
 
-OVERLAPS = 4
 LEAST_POWER = 1e-14
 
 
-def _magnitudes(audio: Any, window: int) -> Any:
-    """Magnitude spectrogram with Hann windows that overlap by 75 %.
+def _magnitudes(audio: Any, window: int, hop: int) -> Any:
+    """Magnitude spectrogram through Hann windows.
 
     Half a window of silence stands at both ends, so that every sample counts
     and sounds shorter than the window have a spectrum too.
     """
-    hop = window // OVERLAPS
     short = -ops.shape(audio)[-1] % hop
     audio = ops.pad(audio, ((0, 0), (window // 2, window // 2 + short)))
     # Frames out of whole hops side by side: much faster than a gather, whose
     # gradient is a scatter.
     hops = ops.reshape(audio, (ops.shape(audio)[0], -1, hop))
-    frames = ops.shape(hops)[1] - OVERLAPS + 1
-    parts = [hops[:, first : first + frames] for first in range(OVERLAPS)]
+    overlaps = window // hop
+    frames = ops.shape(hops)[1] - overlaps + 1
+    parts = [hops[:, first : first + frames] for first in range(overlaps)]
     n = np.arange(window)
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * n / window)).astype("float32")
     real, imaginary = ops.rfft(ops.concatenate(parts, axis=-1) * hann)
@@ -45,8 +44,11 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
     Values depend on windows and floor: compare like with like.
 
     Args:
-        windows: lengths of the Hann windows in samples, multiples of 4.
+        windows: lengths of the Hann windows in samples.
         floor: added to magnitudes before the logarithm.
+        overlap: share of a window that it has in common with the next. The
+            windows must be whole numbers of hops, as they are with 0.75 and
+            0.5 (half the work).
         reduction: over the batch, as in every Keras loss.
         name: of the loss.
         dtype: of the computation.
@@ -66,6 +68,7 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
         self,
         windows: Sequence[int] = (2048, 1024, 512, 256, 128, 64),
         floor: float = 1e-5,
+        overlap: float = 0.75,
         reduction: str = "sum_over_batch_size",
         name: str = "multi_scale_spectral_loss",
         dtype: Any = None,
@@ -73,29 +76,39 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.windows = tuple(windows)
         self.floor = floor
+        self.overlap = overlap
 
     @classmethod
-    def paper(cls) -> "MultiScaleSpectralLoss":
+    def paper(cls, **options: Any) -> "MultiScaleSpectralLoss":
         """Returns the loss of the structured lottery paper.
+
+        Its floor of 5e-3 lies near the noise of a good recording: what is
+        quieter, and differs from one recording to the next for no reason
+        that pitch and loudness tell, hardly counts.
+
+        Args:
+            **options: the constructor's other arguments.
 
         Source:
             Esling et al., "Diet deep generative audio models with structured
             lottery", DAFx 2020: five windows, 32 to 1024.
         """
-        return cls(windows=(1024, 512, 256, 128, 32), floor=5e-3)
+        windows = (1024, 512, 256, 128, 32)
+        return cls(windows=windows, floor=5e-3, **options)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns one value a sound, (batch,).
 
         Raises:
-            InputError: the sounds are not (batch, samples), or no window is
-                a positive multiple of 4.
+            InputError: the sounds are not (batch, samples), or a window is no
+                whole number of hops.
         """
         self._check(y_true, y_pred)
         total = 0.0
         for window in self.windows:
-            true = _magnitudes(y_true, window)
-            pred = _magnitudes(y_pred, window)
+            hop = self._hop(window)
+            true = _magnitudes(y_true, window, hop)
+            pred = _magnitudes(y_pred, window, hop)
             linear = ops.mean(ops.abs(true - pred), axis=(1, 2))
             ratio = ops.log(true + self.floor) - ops.log(pred + self.floor)
             total = total + linear + ops.mean(ops.abs(ratio), axis=(1, 2))
@@ -108,13 +121,17 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
                 f"{tuple(y_true.shape)} and {tuple(y_pred.shape)}. Drop the "
                 "channel axis: audio[..., 0]."
             )
-        wrong = [w for w in self.windows if w < OVERLAPS or w % OVERLAPS]
-        if wrong or not self.windows:
+        hops = [self._hop(window) for window in self.windows]
+        pairs = zip(self.windows, hops, strict=True)
+        if not hops or any(not 0 < h < w or w % h for w, h in pairs):
             raise InputError(
-                f"Windows of a spectral loss are positive multiples of "
-                f"{OVERLAPS}. Received: {self.windows}. Choose powers of "
-                "two, such as (2048, 512, 128)."
+                "Windows of a spectral loss must be whole numbers of hops. "
+                f"Received: windows {self.windows}, overlap {self.overlap}. "
+                "Choose powers of two and an overlap of 0.5 or 0.75."
             )
+
+    def _hop(self, window: int) -> int:
+        return round(window * (1.0 - self.overlap))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -122,6 +139,7 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
             **super().get_config(),
             "windows": list(self.windows),
             "floor": self.floor,
+            "overlap": self.overlap,
         }
 
 
