@@ -1,0 +1,236 @@
+"""The lottery end to end on a small regression: rounds, files, resume."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tf_diet.errors import InputError, RunFolderError
+from tf_diet.lottery import diet as diet_module
+from tf_diet.lottery.diet import LotteryDiet, Run
+from tf_diet.lottery.resets import fresh_copy, resets
+from tf_diet.lottery.schedules import ConstantRate
+
+
+class Epochs(keras.utils.PyDataset):
+    """Batches that depend on epoch and index alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.epoch = 0
+
+    @property
+    def num_batches(self):
+        return 4
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng([self.epoch, index])
+        x = rng.normal(size=(16, 6)).astype("float32")
+        return x, target(x)
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+
+def target(x):
+    return np.tanh(x[:, :1] * x[:, 1:2] + x[:, 2:3]).astype("float32")
+
+
+def held_out(seed):
+    x = np.random.default_rng(seed).normal(size=(200, 6)).astype("float32")
+    return x, target(x)
+
+
+def model(width=24):
+    keras.utils.set_random_seed(3)
+    net = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(width, "relu", name="a"),
+            keras.layers.Dense(width, "relu", name="b"),
+            keras.layers.Dense(1, name="out"),
+        ]
+    )
+    net.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(1e-2, 6 * 4)
+        ),
+        "mse",
+    )
+    return net
+
+
+def run(folder, rounds=3, resume=False, train=None, **settings):
+    diet = LotteryDiet(ConstantRate(0.3, rounds), rewind_epoch=2, **settings)
+    return diet.fit(
+        model(),
+        train or Epochs(),
+        epochs=6,
+        validation_data=held_out(1),
+        test_data=held_out(2),
+        folder=folder,
+        resume=resume,
+    )
+
+
+def figures(run):
+    return [
+        (t.line.parameters, t.line.validation_error, t.line.test_error)
+        for t in run.tickets
+    ]
+
+
+def test_every_round_removes_its_share_and_is_on_disk(tmp_path):
+    done = run(tmp_path / "run")
+    lines = [t.line for t in done.tickets]
+    assert [line.round for line in lines] == [0, 1, 2, 3]
+    for number, line in enumerate(lines):
+        assert line.weights_left <= 0.7**number + 1e-9
+        assert line.weights_left > 0.7**number - 0.05
+        assert line.error_multiplier == line.test_error / lines[0].test_error
+    for ticket in done.tickets:
+        net = ticket.load()
+        assert net.count_params() == ticket.line.parameters
+        error = net.evaluate(*held_out(2), verbose=0)
+        assert error == pytest.approx(ticket.line.test_error)
+    assert (tmp_path / "run" / "run.json").exists()
+    assert done.tickets[2].plan().widths["a"] == lines[1].widths["a"]
+
+
+def test_survivors_start_from_their_early_weights(tmp_path):
+    done = run(tmp_path / "run", rounds=1)
+    early = keras.models.load_model(tmp_path / "run" / "early_00.keras")
+    start = keras.models.load_model(tmp_path / "run" / "early_01.keras")
+    kept = done.tickets[1].plan().kept(early)
+    assert int(start.optimizer.iterations) == 2 * 4
+    for old, new in zip(early.weights, start.weights, strict=True):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(old.value)[np.ix_(*kept[old.path])],
+            keras.ops.convert_to_numpy(new.value),
+        )
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("when", [1, 2, 3])
+def test_killed_at_a_rounds_edge_and_resumed_is_the_unbroken_run(
+    tmp_path, monkeypatch, when
+):
+    whole = run(tmp_path / "whole")
+    original = diet_module._Trainer.next
+
+    def dies(self, number):
+        if number == when:
+            raise Killed
+        return original(self, number)
+
+    monkeypatch.setattr(diet_module._Trainer, "next", dies)
+    with pytest.raises(Killed):
+        run(tmp_path / "broken")
+    monkeypatch.setattr(diet_module._Trainer, "next", original)
+    resumed = run(tmp_path / "broken", resume=True)
+    assert figures(resumed) == figures(whole)
+    assert figures(Run.open(tmp_path / "broken")) == figures(whole)
+
+
+def test_another_criterion_takes_over_the_full_training(tmp_path):
+    first = run(tmp_path / "first", rounds=1)
+    diet = LotteryDiet(ConstantRate(0.3, 1), criterion="random", rewind_epoch=2)
+    second = diet.fit(
+        model(),
+        Epochs(),
+        epochs=6,
+        validation_data=held_out(1),
+        test_data=held_out(2),
+        folder=tmp_path / "second",
+        full=first,
+    )
+    assert figures(second)[0] == figures(first)[0]
+    assert figures(second)[1] != figures(first)[1]
+
+
+def test_best_is_the_smallest_that_is_good_enough(tmp_path):
+    done = run(tmp_path / "run")
+    lines = [t.line for t in done.tickets]
+    bound = 1.2 * lines[0].validation_error
+    good = [x for x in lines if x.validation_error <= bound]
+    chosen = done.best(error_multiplier=1.2).line
+    assert chosen.parameters == min(x.parameters for x in good)
+    assert done.best(error_multiplier=0.0).line.round == 0
+
+
+def test_arrays_and_no_test_data(tmp_path):
+    done = LotteryDiet(ConstantRate(0.3, 1), rewind_epoch=1).fit(
+        model(),
+        held_out(5),
+        epochs=3,
+        validation_data=held_out(1),
+        folder=tmp_path / "run",
+    )
+    full, small = (t.line for t in done.tickets)
+    assert small.test_error is None
+    assert small.error_multiplier == (
+        small.validation_error / full.validation_error
+    )
+
+
+def test_folder_of_another_run_is_refused_and_the_difference_shown(tmp_path):
+    run(tmp_path / "run", rounds=1)
+    with pytest.raises(RunFolderError, match="resume=True"):
+        run(tmp_path / "run", rounds=1)
+    with pytest.raises(RunFolderError, match=r"rounds=1.*rounds=2"):
+        run(tmp_path / "run", rounds=2, resume=True)
+    text = (tmp_path / "run" / "rounds.jsonl").read_text()
+    assert len([json.loads(line) for line in text.splitlines()]) == 2
+
+
+def test_what_cannot_start(tmp_path):
+    bare = keras.models.clone_model(model())
+    with pytest.raises(InputError, match="not compiled"):
+        LotteryDiet().fit(
+            bare,
+            Epochs(),
+            epochs=3,
+            validation_data=held_out(1),
+            folder=tmp_path / "a",
+        )
+    with pytest.raises(InputError, match="early epoch"):
+        LotteryDiet(rewind_epoch=3).fit(
+            model(),
+            Epochs(),
+            epochs=3,
+            validation_data=held_out(1),
+            folder=tmp_path / "b",
+        )
+    with pytest.raises(InputError, match="Did you mean 'rewind'"):
+        LotteryDiet(reset="rewnd").fit(
+            model(),
+            Epochs(),
+            epochs=3,
+            validation_data=held_out(1),
+            folder=tmp_path / "c",
+        )
+    with pytest.raises(InputError, match="rate in"):
+        ConstantRate(1.2, 3)(1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_reinit_draws_fresh_weights():
+    net = model()
+    x, y = held_out(0)
+    net.fit(x, y, epochs=1, verbose=0)
+    copy = fresh_copy(net)
+    assert copy.compiled
+    assert copy.count_params() == net.count_params()
+    assert not np.allclose(copy.get_weights()[0], net.get_weights()[0])
+    assert set(resets.names()) == {"reinit", "rewind"}
+
+
+def test_schedule_speaks_the_protocol():
+    schedule = ConstantRate(0.3, 5)
+    assert schedule(0) == (False, 0.0)
+    assert schedule(2) == (True, pytest.approx(1 - 0.49))
+    assert not schedule(6)[0]
