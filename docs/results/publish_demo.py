@@ -52,7 +52,7 @@ def deployment(summary: dict) -> str:
     micro = ticket["micro"]
     lines = [
         "| written bytes | size | largest error | one frame here "
-        "| x real time |",
+        "| real-time factor |",
         "|---|---|---|---|---|",
     ]
     rows = [(f"LiteRT {n}", r["bytes"], r) for n, r in ticket["tflite"].items()]
@@ -62,13 +62,14 @@ def deployment(summary: dict) -> str:
     for name, size, row in rows:
         lines.append(
             f"| {name} | {size:,} B | {row['max_error']:.1e} "
-            f"| {row['latency_us']:.0f} us | {row['real_time_factor']:.0f} |"
+            f"| {row['latency_us']:.0f} us | {row['real_time_factor']:.4f} |"
         )
     lines.append(
         f"\nThe TFLite Micro arena is {micro['arena_bytes']:,} bytes as "
         "measured on a 64-bit machine (an upper bound for a board); errors "
         "are relative to the largest control, over a whole note with "
-        "fed-back state."
+        "fed-back state. The real-time factor is the time of a frame over "
+        "its duration: below 1 is faster than real time."
     )
     return "\n".join(lines)
 

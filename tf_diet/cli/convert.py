@@ -1,7 +1,7 @@
-"""Turn a saved model into TFLite and a C array for TFLite Micro.
+r"""Turn a saved model into TFLite and a C array for TFLite Micro.
 
     tf-diet convert ticket.keras --output board/
-    tf-diet convert ticket.keras --output board/ --quantize int16x8 \\
+    tf-diet convert ticket.keras --output board/ --quantize int16x8 \
         --data calibration.npz --sample-rate 16000 --hop 160 --sketch
 
 A model of sequences becomes a step model: one frame in, one frame out, its
@@ -70,7 +70,8 @@ def add_arguments(parser: Any) -> None:
 def run(args: Any) -> None:
     """Converts and writes, showing what the model needs."""
     model = load_model(args.model)
-    settings, data = {}, None
+    settings: dict[str, int] = {}
+    data = None
     if args.data:
         data, _ = load_data(args.data)
     synth = [x for x in model.layers if isinstance(x, Synthesizer)]

@@ -1,6 +1,6 @@
 """Show what of a model can be pruned, what is pinned, and why.
 
-    tf-diet inspect model.keras
+tf-diet inspect model.keras
 """
 
 from typing import Any

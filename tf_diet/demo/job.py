@@ -174,13 +174,14 @@ def _deployment_story(deployment: Deployment) -> str:
         lines.append(
             f"     LiteRT {name:8s} {row['bytes']:>9,} bytes, error "
             f"{row['max_error']:.1e}, {row['latency_us']:.1f} us a frame, "
-            f"{row['real_time_factor']:.0f} x real time"
+            f"real-time factor {row['real_time_factor']:.4f}"
         )
     row = deployment.micro
     lines.append(
         f"     TFLite Micro {row['quantize']}: flash {row['flash_bytes']:,} "
         f"bytes, arena {row['arena_bytes']:,} bytes, error "
         f"{row['max_error']:.1e}, {row['latency_us']:.1f} us a frame here, "
+        f"real-time factor {row['real_time_factor']:.4f}, "
         f"operators {', '.join(row['ops'])}"
     )
     return "\n".join(lines)

@@ -294,13 +294,13 @@ class _Trainer:
         graph = build(model)
         cost = graph.cost()
         rounds = self.run.rounds()
-        judged = "validation" if errors["test"] is None else "test"
-        base = (
-            getattr(rounds[0], f"{judged}_error") if rounds else errors[judged]
-        )
-        full = rounds[0].parameters if rounds else cost.parameters
         validation = errors["validation"]
+        judged = "validation" if errors["test"] is None else "test"
+        error = errors[judged]
         assert validation is not None
+        assert error is not None
+        base = getattr(rounds[0], f"{judged}_error") if rounds else error
+        full = rounds[0].parameters if rounds else cost.parameters
         line = Round(
             round=number,
             parameters=cost.parameters,
@@ -308,7 +308,7 @@ class _Trainer:
             flops=cost.flops,
             validation_error=validation,
             test_error=errors["test"],
-            error_multiplier=(errors[judged] or 0.0) / base,
+            error_multiplier=error / base,
             seconds={k: round(v, 2) for k, v in seconds.items()},
             widths={g.name: g.n_units for g in graph.groups},
         )
