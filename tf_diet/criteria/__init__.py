@@ -1,1 +1,33 @@
-"""How much a unit matters."""
+"""How much a unit matters: criteria, and the data that they look at."""
+
+from tf_diet.criteria.activations import Activation
+from tf_diet.criteria.criterion import (
+    Criterion,
+    criteria,
+    get,
+    register_criterion,
+)
+from tf_diet.criteria.estimators import (
+    mutual_information,
+    register_estimator,
+)
+from tf_diet.criteria.information import InformationGain, MutualInformation
+from tf_diet.criteria.rank import rank
+from tf_diet.criteria.scores import Scores
+from tf_diet.criteria.weights import Magnitude, Random
+
+__all__ = [
+    "Activation",
+    "Criterion",
+    "InformationGain",
+    "Magnitude",
+    "MutualInformation",
+    "Random",
+    "Scores",
+    "criteria",
+    "get",
+    "mutual_information",
+    "rank",
+    "register_criterion",
+    "register_estimator",
+]

@@ -1,0 +1,116 @@
+"""Scores every unit of a model by one criterion."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.criteria import calibration
+from tf_diet.criteria.alignment import Target
+from tf_diet.criteria.criterion import (
+    Criterion,
+    Floats,
+    Observed,
+    Seen,
+    Weight,
+    get,
+    without_data,
+)
+from tf_diet.criteria.observation import Observer
+from tf_diet.criteria.scores import Scores
+from tf_diet.errors import InputError
+from tf_diet.graph.build import ChannelGraph, Group
+
+_UNSEEN = "no tensor shows these units: they rank above all others"
+
+
+def rank(
+    model: keras.Model,
+    graph: ChannelGraph,
+    data: Any,
+    criterion: str | Criterion,
+    *,
+    seed: int = 0,
+) -> Scores:
+    """Scores every unit of a model.
+
+    Args:
+        model: the model; it is not changed.
+        graph: its channel graph.
+        data: calibration data, see `plan`; not looked at by criteria that
+            need none.
+        criterion: a registered name or an instance.
+        seed: of every random choice.
+
+    Returns:
+        A finite number a unit; the larger, the longer it stays.
+
+    Raises:
+        InputError: the criterion is unknown or needs data, or the data does
+            not fit the model.
+    """
+    chosen = get(criterion)
+    targets = "targets" in chosen.needs
+    looks = targets or "activations" in chosen.needs
+    if looks and data is None:
+        raise InputError(
+            f"Criterion {chosen.name!r} looks at what units do. Received: "
+            f"data=None for the model {model.name!r}. Pass calibration data, "
+            f"data=(x, y), or a criterion that needs none: "
+            f"{', '.join(without_data())}."
+        )
+    weights = _weights(graph) if "weights" in chosen.needs else {}
+    values: dict[str, Floats] = {}
+    alignment: dict[str, str] = {}
+    if looks:
+        loaded = calibration.load(graph.walk, data, targets=targets, seed=seed)
+        features = getattr(chosen, "target_features", None)
+        target = Target(loaded.y, features) if loaded.y is not None else None
+        observer = Observer(graph, loaded, target, seed)
+        seen: Iterator[tuple[Group, tuple[Observed, ...]]]
+        seen = observer(graph.groups)
+        alignment = {g.name: observer.describe(g) for g in graph.groups}
+    else:
+        seen = ((group, ()) for group in graph.groups)
+    unseen = []
+    for group, sites in seen:
+        if looks and not sites:
+            unseen.append(group)
+            continue
+        score = chosen.score(group, Seen(weights, sites, seed))
+        values[group.name] = _checked(chosen, group, score)
+    # What cannot be seen must not go on a guess, and the plan says so.
+    top = max((v.max() for v in values.values()), default=0.0)
+    for group in unseen:
+        values[group.name] = np.full(group.n_units, top)
+        alignment[group.name] = _UNSEEN
+    return Scores(
+        criterion=chosen.name,
+        settings=chosen.settings(),
+        values={g.name: values[g.name] for g in graph.groups},
+        alignment={k: v for k, v in alignment.items() if v},
+    )
+
+
+def _weights(graph: ChannelGraph) -> dict[str, Weight]:
+    return {
+        path: Weight(
+            keras.ops.convert_to_numpy(variable.value), variable.trainable
+        )
+        for path, variable in graph.variables.items()
+    }
+
+
+def _checked(chosen: Criterion, group: Group, score: Any) -> Floats:
+    values = np.array(score, dtype=np.float64)
+    if values.shape != (group.n_units,) or not np.isfinite(values).all():
+        raise InputError(
+            f"Criterion {chosen.name!r} must give one finite number a unit. "
+            f"Received: shape {values.shape}, "
+            f"{int((~np.isfinite(values)).sum())} not finite, for the "
+            f"{group.n_units} units of {group.name!r}. Return an array of "
+            "shape (group.n_units,)."
+        )
+    values.flags.writeable = False
+    return values

@@ -1,0 +1,33 @@
+"""The scores of a model's units."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tf_diet.criteria.criterion import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How much every unit of a model matters.
+
+    Args:
+        criterion: the name of the criterion.
+        settings: what it was made with.
+        values: for each group, a number a unit.
+        alignment: for each group, what its units were compared with.
+    """
+
+    criterion: str
+    settings: Mapping[str, Any]
+    values: Mapping[str, Floats]
+    alignment: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        rows = [
+            f"  {name}: {len(v)} units, {v.min():.4g} to {v.max():.4g}"
+            for name, v in self.values.items()
+        ]
+        units = sum(map(len, self.values.values()))
+        title = f"<Scores of {units} units by {self.criterion}"
+        return "\n".join([title, *rows]) + ">"
