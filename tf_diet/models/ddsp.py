@@ -121,14 +121,19 @@ class StaticControls(layers.Layer):
         self.noise_bands = noise_bands
 
     def build(self, level_shape: Any, instrument_shape: Any) -> None:
-        """Makes the spectra and the two slopes of each instrument."""
+        """Makes the spectra and the two slopes of each instrument.
+
+        The first slope makes the amplitude follow the level: a fair
+        baseline should not spend its training on finding that.
+        """
         classes = instrument_shape[-1]
         width = 1 + self.harmonics + self.noise_bands
+        start = keras.initializers.Constant
         self.spectrum = self.add_weight(
-            name="spectrum", shape=(classes, width), initializer="zeros"
+            name="spectrum", shape=(classes, width), initializer=start(-2.0)
         )
         self.slope = self.add_weight(
-            name="slope", shape=(classes, 2), initializer="zeros"
+            name="slope", shape=(classes, 2), initializer=start(4.0)
         )
         self.built = True
 
