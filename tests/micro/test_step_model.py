@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_step_model import FakeModel
 
 HOST = Path(__file__).parent / "host"
 
@@ -62,9 +63,9 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("namespace", ["tflite", "tflite_micro"])
 def test_equals_numpy_over_fed_back_frames(
-    kind, namespace, build, fake_model, run_program, tmp_path
+    kind, namespace, build, run_program, tmp_path
 ):
-    model = fake_model(**KINDS[kind])
+    model = FakeModel(**KINDS[kind])
     flags = ["-DSTUB_MICRO_NAMESPACE"] if namespace == "tflite_micro" else []
     program = build(model, flags=flags)
     rows, pitch, level, instrument = make_inputs(50)
@@ -83,13 +84,13 @@ def test_equals_numpy_over_fed_back_frames(
     assert np.abs(got[:50] - expected).mean() < 1e-6 + 0.01 * step
 
 
-def test_compiles_as_cpp11(build, fake_model, run_program):
-    program = build(fake_model(), standard="c++11")
+def test_compiles_as_cpp11(build, run_program):
+    program = build(FakeModel(), standard="c++11")
     assert run_program(program, "begin") == "ok\n"
 
 
-def changed(fake_model, **changes):
-    model = fake_model()
+def changed(**changes):
+    model = FakeModel()
     for name, value in changes.items():
         setattr(model, name, value)
     return model
@@ -104,42 +105,38 @@ def changed(fake_model, **changes):
         ("memory given to begin() is too small", {}, ["-DSHORT_BY=1100"]),
     ],
 )
-def test_begin_says_what_is_wrong(
-    words, changes, flags, build, fake_model, run_program
-):
-    data = changed(fake_model, **changes)
-    program = build(fake_model(), data=data, flags=flags)
+def test_begin_says_what_is_wrong(words, changes, flags, build, run_program):
+    data = changed(**changes)
+    program = build(FakeModel(), data=data, flags=flags)
     assert words in run_program(program, "begin")
 
 
-def test_begin_compares_the_tables(build, fake_model, run_program):
-    data = fake_model()
+def test_begin_compares_the_tables(build, run_program):
+    data = FakeModel()
     data.inputs.pop()
     assert "other tensors" in run_program(
-        build(fake_model(), data=data), "begin"
+        build(FakeModel(), data=data), "begin"
     )
 
 
-def test_begin_compares_sizes(build, fake_model, run_program):
-    data = fake_model()
+def test_begin_compares_sizes(build, run_program):
+    data = FakeModel()
     data.outputs[1].size = 105
-    assert "another size" in run_program(
-        build(fake_model(), data=data), "begin"
-    )
+    assert "another size" in run_program(build(FakeModel(), data=data), "begin")
 
 
-def test_begin_knows_three_types(build, fake_model, run_program):
-    data = fake_model("int8", scales=(0.0, 0.1))
-    program = build(fake_model(), data=data)
+def test_begin_knows_three_types(build, run_program):
+    data = FakeModel("int8", scales=(0.0, 0.1))
+    program = build(FakeModel(), data=data)
     assert "float32, int8 nor int16" in run_program(program, "begin")
 
 
 @pytest.mark.parametrize("states", [[(0, 0)], [(9, 2)], [(0, 2), (0, 2)]])
-def test_begin_checks_the_wiring(states, build, fake_model, run_program):
-    model = changed(fake_model, states=states)
+def test_begin_checks_the_wiring(states, build, run_program):
+    model = changed(states=states)
     assert "table of states" in run_program(build(model), "begin")
 
 
-def test_one_output_must_be_free(build, fake_model, run_program):
-    model = changed(fake_model, states=[(0, 2)])
+def test_one_output_must_be_free(build, run_program):
+    model = changed(states=[(0, 2)])
     assert "other tensors" in run_program(build(model), "begin")

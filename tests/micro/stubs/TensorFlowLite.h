@@ -1,0 +1,2 @@
+// The header by which the Arduino build finds the library: it is empty there.
+#pragma once
