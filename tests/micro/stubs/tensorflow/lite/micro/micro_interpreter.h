@@ -1,9 +1,11 @@
 // A stand-in for the interpreter. It is as unkind as the true one: outputs lie
 // where the inputs lie, and a run leaves nothing of its inputs. What the model
-// computes is up to the test, which defines stub_model().
+// computes is up to the test, which defines stub_model(), or opens a trace: the
+// stored inputs and outputs of every call, as the true interpreter had them.
 #pragma once
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tensorflow/lite/c/common.h"
@@ -19,6 +21,20 @@ namespace stub {
 inline bool& fail_invoke() {
   static bool fail = false;
   return fail;
+}
+inline FILE*& trace() {
+  static FILE* file = nullptr;
+  return file;
+}
+// How the inputs differ from those of the trace.
+struct Difference {
+  int numbers = 0;
+  int unequal = 0;
+  float worst = 0.0f;
+};
+inline Difference& difference() {
+  static Difference seen;
+  return seen;
 }
 inline int& alive() {
   static int count = 0;
@@ -60,6 +76,7 @@ class MicroInterpreter {
 
   TfLiteStatus Invoke() {
     if (!allocated_ || stub::fail_invoke()) return kTfLiteError;
+    if (stub::trace() != nullptr) return replay();
     const float* in[kMost];
     float* out[kMost];
     const size_t total = inputs_size() + outputs_size();
@@ -87,6 +104,41 @@ class MicroInterpreter {
  private:
   static constexpr size_t kMost = 8;
   static constexpr size_t kWidest = 160;
+
+  TfLiteStatus replay() {
+    static char stored[4 * kWidest];
+    const size_t total = inputs_size() + outputs_size();
+    stub::Difference& seen = stub::difference();
+    for (size_t i = 0; i < total; ++i) {
+      const TfLiteTensor& tensor = tensors_[i];
+      if (fread(stored, 1, tensor.bytes, stub::trace()) != tensor.bytes) {
+        return kTfLiteError;
+      }
+      if (i >= inputs_size()) {
+        memcpy(tensor.data.raw, stored, tensor.bytes);
+        continue;
+      }
+      TfLiteTensor expected = tensor;
+      expected.data.raw = stored;
+      for (int n = 0; n < size(i); ++n) {
+        const float gap = fabsf(raw(tensor, n) - raw(expected, n));
+        ++seen.numbers;
+        if (gap > 0.0f) ++seen.unequal;
+        if (!(gap <= seen.worst)) seen.worst = gap;
+      }
+      // Outputs begin where inputs lie: look at all inputs first.
+      if (i + 1 == inputs_size()) {
+        memset(arena_, 0x5b, static_cast<size_t>(words_[1]));
+      }
+    }
+    return kTfLiteOk;
+  }
+
+  static float raw(const TfLiteTensor& tensor, int n) {
+    if (tensor.type == kTfLiteFloat32) return tensor.data.f[n];
+    return static_cast<float>(tensor.type == kTfLiteInt8 ? tensor.data.int8[n]
+                                                         : tensor.data.i16[n]);
+  }
 
   int size(size_t i) const { return words_[5 + 4 * i + 1]; }
 
