@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
-from ddsp_reference import reference
+from ddsp_reference import reference, xorshift32
+
+from tf_diet.audio.synthesis import synthesize
 
 SOURCE = Path(__file__).parent / "host" / "synthesis.cpp"
 RATE, HOP, HARMONICS, BANDS, SEED = 16000, 160, 40, 65, 7
@@ -128,3 +131,19 @@ def test_silent_above_nyquist(render):
     frames = make_frames(0.5, RATE, HOP, HARMONICS, BANDS)
     frames[:, 0] = 8000.0
     assert not render("harmonics", frames).any()
+
+
+def test_equals_the_keras_synthesis(render):
+    frames = make_frames(2.0, RATE, HOP, HARMONICS, BANDS, seed=5)
+    white = xorshift32(SEED, len(frames) * HOP).astype("float32")
+    expected = keras.ops.convert_to_numpy(
+        synthesize(
+            frames[None, :, :1],
+            frames[None, :, 1:],
+            white[None],
+            harmonics=HARMONICS,
+            sample_rate=RATE,
+            hop=HOP,
+        )
+    )[0].astype(float)
+    assert distance(render("all", frames), expected) < 1e-5
