@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from tf_diet.convert.arena import ALIGNMENT, _search
 from tf_diet.convert.details import TensorDetails
-from tf_diet.convert.runtime import ALIGNMENT, LiteRTRunner, MicroRunner
+from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.stepper import _fed_back
 from tf_diet.convert.tflite import to_tflite
 from tf_diet.errors import ConversionError
@@ -25,8 +26,17 @@ def test_the_measured_arena_is_enough_and_no_less(
     np.testing.assert_array_equal(
         snug.run(sequences), MicroRunner(lite).run(sequences)
     )
-    with pytest.raises(ConversionError, match=f"in {arena - ALIGNMENT:,} byt"):
-        MicroRunner(lite, arena_bytes=arena - ALIGNMENT)
+    assert ("yes", arena) in _search(lite.data, 0, arena)[0]
+    less = arena - ALIGNMENT
+    assert ("yes", less) not in _search(lite.data, less - ALIGNMENT, less)[0]
+    with pytest.raises(ConversionError, match=f"arena_bytes={less:,}"):
+        MicroRunner(lite, arena_bytes=less)
+
+
+@pytest.mark.parametrize("arena", [0, 16, 1000])
+def test_an_arena_that_would_crash_is_not_tried(converted, arena):
+    with pytest.raises(ConversionError, match=f"arena_bytes={arena:,}. This"):
+        MicroRunner(converted["int8"], arena_bytes=arena)
 
 
 def test_runs_start_from_zero(converted, sequences):
@@ -35,12 +45,26 @@ def test_runs_start_from_zero(converted, sequences):
     np.testing.assert_array_equal(runner.run(sequences), first)
 
 
-def test_what_the_interpreter_says_is_passed_on():
+def test_operators_are_checked_before_anything_runs():
     x = keras.Input((4,), batch_size=1, name="x")
     model = keras.Model(x, keras.activations.gelu(x, approximate=False))
-    with pytest.raises(ConversionError, match="GELU"):
+    with pytest.raises(ConversionError, match="the operator GELU"):
         MicroRunner(to_tflite(model))
     assert LiteRTRunner(to_tflite(model)).step({"x": np.ones(4)})
+
+
+def test_a_form_of_an_operator_that_is_missing():
+    """Known by name, but not for 8-bit weights and float activations."""
+
+    lite = pytest.importorskip("tensorflow").lite
+
+    def dynamic(converter, samples):
+        converter.optimizations = [lite.Optimize.DEFAULT]
+
+    x = keras.Input((64,), batch_size=1, name="x")
+    model = keras.Model(x, keras.layers.Dense(64)(x))
+    with pytest.raises(ConversionError, match="FLOAT32 with filter type: INT8"):
+        MicroRunner(to_tflite(model, dynamic))
 
 
 INT8 = TensorDetails("x", 0, (1, 3), "int8", scale=0.1, zero_point=10)

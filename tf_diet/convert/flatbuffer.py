@@ -8,6 +8,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,15 @@ from tf_diet import optional
 from tf_diet.convert.details import TensorDetails
 from tf_diet.errors import ConversionError
 
+_MULTIPLYING = frozenset(
+    {
+        "FULLY_CONNECTED",
+        "BATCH_MATMUL",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "TRANSPOSE_CONV",
+    }
+)
 # Ops that derive their integer multipliers from the scales when they are
 # prepared, so that a changed scale of an input or output is taken up.
 _RESCALING = frozenset({"ADD", "SUB", "MUL", "FULLY_CONNECTED", "QUANTIZE"})
@@ -112,6 +122,58 @@ def operations(data: bytes) -> tuple[Operation, ...]:
                 Operation(name, inputs, outputs, label.decode("utf-8"))
             )
     return tuple(found)
+
+
+def multiply_accumulates(data: bytes) -> int:
+    """Counts the products of matrix products and convolutions in one call."""
+    graph = _root(data).Subgraphs(0)
+
+    def shape(key: int) -> list[int]:
+        tensor = graph.Tensors(key)
+        return tensor.ShapeAsNumpy().tolist() if tensor.ShapeLength() else []
+
+    def products(operation: Operation) -> int:
+        made = prod(shape(operation.outputs[0]))
+        source, weights = (shape(key) for key in operation.inputs[:2])
+        match operation.name:
+            case "FULLY_CONNECTED":
+                return prod(source) * weights[0]
+            case "BATCH_MATMUL":
+                return made * source[-1]
+            case "CONV_2D":
+                return made * prod(weights[1:])
+            case "DEPTHWISE_CONV_2D":
+                return made * prod(weights[1:3])
+            case _:
+                # TRANSPOSE_CONV: every input meets the whole kernel.
+                return prod(shape(operation.inputs[2])) * prod(weights[:3])
+
+    return sum(
+        products(operation)
+        for operation in operations(data)
+        if operation.name in _MULTIPLYING
+    )
+
+
+def constants(data: bytes) -> int:
+    """Counts the weights, biases and other stored numbers of a model."""
+    model = _root(data)
+    graph = model.Subgraphs(0)
+    biases = {
+        operation.inputs[2]
+        for operation in operations(data)
+        if operation.name in _MULTIPLYING and len(operation.inputs) > 2
+    }
+    total = 0
+    for key in range(graph.TensorsLength()):
+        tensor = graph.Tensors(key)
+        kind = _names("TensorType")[tensor.Type()]
+        # Other integers are shapes, axes and slices.
+        number = kind in ("FLOAT32", "INT8", "INT16") or key in biases
+        if number and model.Buffers(tensor.Buffer()).DataLength():
+            filled = tensor.ShapeLength() > 0
+            total += prod(tensor.ShapeAsNumpy().tolist() if filled else [])
+    return total
 
 
 def rename(data: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:

@@ -1,17 +1,14 @@
 """The two interpreters: LiteRT, and TFLite Micro as it runs on a board."""
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
 
 from tf_diet import optional
+from tf_diet.convert.arena import ample_arena, smallest_arena
 from tf_diet.convert.chatter import captured
+from tf_diet.convert.operators import check_micro
 from tf_diet.convert.stepper import Array, Stepper
 from tf_diet.convert.tflite import TFLiteModel
 from tf_diet.errors import ConversionError
-
-# A board's arena and the search for its size go in these steps of bytes.
-ALIGNMENT = 16
 
 
 def _model(model: TFLiteModel | bytes) -> TFLiteModel:
@@ -98,7 +95,21 @@ class MicroRunner(Stepper):
         arena_bytes: int | None = None,
     ) -> None:
         self.model = _model(model)
-        self._interpreter = _prepared(self.model.data, arena_bytes)
+        micro = optional.require("tflite_micro", extra="convert")
+        check_micro(self.model.data)
+        least = smallest_arena(self.model.data)
+        arena = ample_arena(self.model.data)
+        if arena_bytes is not None:
+            arena = arena_bytes
+        if arena < least:
+            raise ConversionError(
+                "The arena is too small for TFLite Micro. Received: "
+                f"arena_bytes={arena:,}. This model needs {least:,} here."
+            )
+        with captured():
+            self._interpreter = micro.runtime.Interpreter.from_bytes(
+                self.model.data, arena_size=arena
+            )
         super().__init__(self.model.inputs, self.model.outputs, frame)
 
     def invoke(self, stored: Sequence[Array]) -> list[Array]:
@@ -113,40 +124,10 @@ class MicroRunner(Stepper):
             for details in self.outputs
         ]
 
-    @cached_property
+    @property
     def arena_bytes(self) -> int:
-        """The smallest arena with which the model can be prepared.
+        """The smallest arena in which the model can be prepared.
 
         Found by trying. A board with 32-bit pointers needs less.
         """
-        enough = ample_arena(self.model.data)
-        too_little = 0
-        while enough - too_little > ALIGNMENT:
-            middle = (enough + too_little) // 2 // ALIGNMENT * ALIGNMENT
-            try:
-                _prepared(self.model.data, middle)
-            except ConversionError:
-                too_little = middle
-            else:
-                enough = middle
-        return enough
-
-
-def ample_arena(data: bytes) -> int:
-    """Returns an arena size that is more than enough for a step model."""
-    return (16 * len(data) + (1 << 20)) // ALIGNMENT * ALIGNMENT
-
-
-def _prepared(data: bytes, arena_bytes: int | None) -> Any:
-    micro = optional.require("tflite_micro", extra="convert")
-    arena = arena_bytes if arena_bytes is not None else ample_arena(data)
-    with captured() as chatter:
-        try:
-            return micro.runtime.Interpreter.from_bytes(data, arena_size=arena)
-        except RuntimeError as error:
-            failure = error
-    raise ConversionError(
-        f"TFLite Micro cannot prepare the model in {arena:,} bytes. "
-        f"Received: {chatter.last_lines() or failure}. Give it a larger "
-        "arena, or convert with an operator or a quantize= that it has."
-    ) from failure
+        return smallest_arena(self.model.data)

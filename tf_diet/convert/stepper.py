@@ -21,6 +21,8 @@ class Stepper(ABC):
         frame: time steps in one call.
     """
 
+    runtime: str
+
     def __init__(
         self,
         inputs: Sequence[TensorDetails],

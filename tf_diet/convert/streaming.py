@@ -32,6 +32,8 @@ class StreamingModel(Stepper):
         sample_rate: samples of audio a second, where known.
     """
 
+    runtime = "Keras"
+
     def __init__(
         self,
         step_model: keras.Model,

@@ -129,7 +129,8 @@ def to_tflite(
     tf = _tensorflow()
     flat, specs = _flatten(model)
     samples = None
-    if calibration is not None:
+    # Running the model over the data takes time that floats do not need.
+    if calibration is not None and quantizer is not quantization.float32:
         steps = calibrating.steps(model, calibration)
 
         def samples() -> Iterator[list[np.ndarray]]:

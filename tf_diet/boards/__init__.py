@@ -1,0 +1,1 @@
+"""How fast a model runs here, and whether it fits on a board."""
