@@ -1,5 +1,50 @@
-"""tf_diet: physical structured pruning of Keras 3 models."""
+"""tf_diet: physical structured pruning of Keras 3 models.
+
+```python
+small = tf_diet.prune(model, (x, y), rate=0.5)
+```
+
+Conversion and boards live in `tf_diet.convert` and `tf_diet.boards`, the
+audio side in `tf_diet.audio` and `tf_diet.models`; they are imported when
+asked for, as they need extras.
+"""
 
 from tf_diet import rules as _rules  # noqa: F401  (files the shipped rules)
+from tf_diet.criteria.criterion import Criterion, register_criterion
+from tf_diet.criteria.estimators import (
+    mutual_information,
+    register_estimator,
+)
+from tf_diet.errors import DietError
+from tf_diet.graph.rule import Rule, Signature, register_rule
+from tf_diet.graph.show import inspect
+from tf_diet.lottery.diet import LotteryDiet, Run
+from tf_diet.lottery.schedules import ConstantRate, register_schedule
+from tf_diet.pruning.plan import PruningPlan
+from tf_diet.pruning.prune import plan, prune
+from tf_diet.pruning.scaling import register_scaling
+from tf_diet.pruning.selection import Limits, register_scope
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConstantRate",
+    "Criterion",
+    "DietError",
+    "Limits",
+    "LotteryDiet",
+    "PruningPlan",
+    "Rule",
+    "Run",
+    "Signature",
+    "inspect",
+    "mutual_information",
+    "plan",
+    "prune",
+    "register_criterion",
+    "register_estimator",
+    "register_rule",
+    "register_scaling",
+    "register_schedule",
+    "register_scope",
+]

@@ -177,6 +177,20 @@ def test_arrays_and_no_test_data(tmp_path):
     )
 
 
+def test_run_ends_when_nothing_is_left_to_remove(tmp_path):
+    done = LotteryDiet(
+        ConstantRate(0.8, 9), criterion="magnitude", rewind_epoch=1
+    ).fit(
+        model(),
+        held_out(5),
+        epochs=2,
+        validation_data=held_out(1),
+        folder=tmp_path / "run",
+    )
+    assert len(done.tickets) < 9
+    assert set(done.tickets[-1].line.widths.values()) == {2}
+
+
 def test_folder_of_another_run_is_refused_and_the_difference_shown(tmp_path):
     run(tmp_path / "run", rounds=1)
     with pytest.raises(RunFolderError, match="resume=True"):
@@ -188,7 +202,7 @@ def test_folder_of_another_run_is_refused_and_the_difference_shown(tmp_path):
 
 
 def test_what_cannot_start(tmp_path):
-    bare = keras.models.clone_model(model())
+    bare = keras.Sequential(model().layers)
     with pytest.raises(InputError, match="not compiled"):
         LotteryDiet().fit(
             bare,

@@ -281,7 +281,7 @@ class _Builder:
         outputs: set[int],
     ) -> None:
         if id(variable) not in self.paths:
-            path = "/".join([*call.layer_path.split("/")[:-1], variable.path])
+            path = _path(call, variable)
             while path in self.variables:
                 path += "_"
             self.paths[id(variable)] = path
@@ -404,6 +404,18 @@ class _Builder:
                     )
                     found.append(Site(call.index, output, place, units))
         return found
+
+
+def _path(call: Call, variable: Any) -> str:
+    """Returns a variable's path below the nested models that hold it.
+
+    Keras puts the names of some enclosing models in front, which it numbers.
+    """
+    *parents, name = call.layer_path.split("/")
+    parts = variable.path.split("/")
+    if name in parts:
+        parts = parts[parts.index(name) :]
+    return "/".join([*parents, *parts])
 
 
 def build(model: Any) -> ChannelGraph:

@@ -165,8 +165,7 @@ class LotteryDiet:
         elif not run.rounds():
             trainer.first(model)
         number = len(run.rounds())
-        while self.schedule(number)[0]:
-            trainer.next(number)
+        while self.schedule(number)[0] and trainer.next(number):
             number += 1
         return Run(run)
 
@@ -217,13 +216,18 @@ class _Trainer:
         self.fit(model, 0, early, self.epochs)
         self.file(model, 0, {"training": time.monotonic() - started})
 
-    def next(self, number: int) -> None:
-        """Ranks and trims the last round's model, resets and retrains."""
+    def next(self, number: int) -> bool:
+        """Ranks and trims the last round's model, resets and retrains.
+
+        Returns False, and does nothing, when nothing is left to remove.
+        """
         last = self.run.rounds()[-1]
         started = time.monotonic()
         trained = keras.models.load_model(self.run.model_path(number - 1))
         early = keras.models.load_model(self.run.early_path(number - 1))
         plan = self.plan(trained, number, last)
+        if not plan.reached:
+            return False
         ranked = time.monotonic()
         model = resets.get(self.diet.reset)(plan, trained, early)
         write_text(self.run.plan_path(number), plan.to_json())
@@ -235,6 +239,7 @@ class _Trainer:
             "training": time.monotonic() - ranked,
         }
         self.file(model, number, seconds)
+        return True
 
     def plan(
         self, trained: keras.Model, number: int, last: Round

@@ -1,18 +1,20 @@
 """Optimizer slots through surgery: momentum follows its weight."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from tf_diet.graph.build import ChannelGraph
 from tf_diet.graph.labels import Mask
-from tf_diet.pruning.trim import take
+from tf_diet.pruning.trim import Pair, take
 
 
 def compile_like(
-    model: keras.Model, small: keras.Model, graph: ChannelGraph, alive: Mask
+    model: keras.Model,
+    small: keras.Model,
+    pairs: Sequence[Pair],
+    alive: Mask,
 ) -> None:
     """Compiles the trimmed model as the full one is, slots included.
 
@@ -20,9 +22,9 @@ def compile_like(
     afresh when the full model's has not been built.
 
     Args:
-        model: the full model that `graph` was built from.
+        model: the full model.
         small: the trimmed model.
-        graph: the channel graph of `model`.
+        pairs: which weights became which, from `trim_pairs`.
         alive: which labels live.
     """
     if not model.compiled:
@@ -36,17 +38,14 @@ def compile_like(
     for variable in source.variables:
         if variable.name in ("iteration", "learning_rate"):
             targets[variable.name].assign(variable.value)
-    axes = {id(graph.variables[path]): graph.axes[path] for path in graph.axes}
-    # Trimming keeps the order of layers only in flat models, names always.
-    twins = {variable.path: variable for variable in small.trainable_variables}
-    for variable in model.trainable_variables:
-        twin = twins.get(variable.path)
+    for variable, twin, axes in pairs:
         for slot, kind in _slots(source, variable):
-            name = None if twin is None else f"{_prefix(twin)}{kind}"
+            name = f"{_prefix(twin)}{kind}"
             if name in targets:
                 value = np.asarray(keras.ops.convert_to_numpy(slot.value))
-                if value.ndim == len(axes[id(variable)]):
-                    value = take(value, axes[id(variable)], alive)
+                # Some optimizers keep a number, or one a row, for a weight.
+                if value.ndim == len(axes):
+                    value = take(value, axes, alive)
                 targets[name].assign(value)
 
 

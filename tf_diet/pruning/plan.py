@@ -16,7 +16,7 @@ from tf_diet.graph.cost import Cost
 from tf_diet.graph.labels import kept_positions
 from tf_diet.graph.show import render
 from tf_diet.pruning.optimizer import compile_like
-from tf_diet.pruning.trim import trim
+from tf_diet.pruning.trim import trim_pairs
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class PruningPlan:
         """
         graph = self.graph(model)
         alive = graph.alive(self.kept_units)
-        small = trim(model, graph, alive)
-        compile_like(model, small, graph, alive)
+        small, pairs = trim_pairs(model, graph, alive)
+        compile_like(model, small, pairs, alive)
         return small
 
     def kept(

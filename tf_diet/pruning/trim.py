@@ -14,6 +14,7 @@ from tf_diet.graph.rule import own_variables, rule_for
 from tf_diet.graph.walk import Call, replay
 
 Cut = Callable[[Any, tuple[Axis, ...], Mask], Any]
+Pair = tuple[Any, Any, tuple[Axis, ...]]
 
 
 def take(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
@@ -40,16 +41,29 @@ def trim(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
     Raises:
         PlanError: a layer cannot be made again from its config.
     """
+    return trim_pairs(model, graph, alive)[0]
+
+
+def trim_pairs(
+    model: keras.Model, graph: ChannelGraph, alive: Mask
+) -> tuple[keras.Model, list[Pair]]:
+    """Trims a model and says which of its weights became which.
+
+    Returns:
+        The smaller model, and for each variable of the full one its
+        successor and the labels of its axes.
+    """
     small, made = remake(model, graph, alive)
+    pairs = []
     for call in graph.walk.calls:
-        fill(call, made[id(call.operation)], graph, alive, take)
+        pairs += fill(call, made[id(call.operation)], graph, alive, take)
     logging.info(
         "%s: %d -> %d parameters",
         model.name,
         model.count_params(),
         small.count_params(),
     )
-    return small
+    return small, pairs
 
 
 def remake(
@@ -177,7 +191,7 @@ def _assemble(
 
 def fill(
     call: Call, new: Any, graph: ChannelGraph, alive: Mask, cut: Cut
-) -> None:
+) -> list[Pair]:
     """Copies the weights of one call, each cut along the labels of its axes.
 
     Args:
@@ -186,10 +200,13 @@ def fill(
         graph: where the labels are.
         alive: which of them live.
         cut: makes the new value: `take` for a smaller one.
+
+    Returns:
+        Old and new variables in pairs, with the labels of their axes.
     """
     old = call.operation
     if not isinstance(old, keras.Layer):
-        return
+        return []
     signature = graph.signatures[call.index]
     rule = rule_for(old)
     named = rule.weights(old) if rule else own_variables(old)
@@ -197,7 +214,10 @@ def fill(
         id(variable): signature.weights.get(name)
         for name, variable in named.items()
     }
+    pairs = []
     for source, target in zip(old.variables, new.variables, strict=True):
         value = np.asarray(keras.ops.convert_to_numpy(source.value))
         axes = axes_of.get(id(source)) or (None,) * value.ndim
         target.assign(cut(value, axes, alive))
+        pairs.append((source, target, axes))
+    return pairs
