@@ -307,13 +307,15 @@ class _Crops(keras.utils.PyDataset):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        self._running = False
+        self._asked: set[int] | None = None
 
     @property
     def num_batches(self) -> int:
         return self.steps
 
     def __getitem__(self, index: int):
+        if self._asked is not None:
+            self._asked.add(index)
         random = np.random.default_rng([self.seed, self.epoch, index])
         clips = random.integers(len(self.notes), size=self.batch)
         last = self.notes.f0.shape[1] - self.frames
@@ -328,11 +330,12 @@ class _Crops(keras.utils.PyDataset):
         return x, self.notes.audio[clips[:, None], samples]
 
     def on_epoch_begin(self) -> None:
-        self._running = True
+        self._asked = set()
 
     def on_epoch_end(self) -> None:
-        # Keras also calls this once before the first epoch.
-        if self._running:
+        # Keras calls this also before the first epoch, and on JAX after a
+        # look at the first batch to build the model: neither is an epoch.
+        if self._asked is not None and len(self._asked) == self.steps:
             self.epoch += 1
 
 
