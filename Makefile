@@ -26,4 +26,4 @@ lint: setup
 	$(BIN)/ruff check tf_diet tests examples docs
 	$(BIN)/ruff format --check tf_diet tests examples docs
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
@@ -143,25 +142,21 @@ toolchains.register("teensy-4.1")(
 )
 
 
-def library_sources() -> Traversable:
+def library_sources() -> Path:
     """Returns the folder of the Arduino library that tf_diet ships.
 
     Raises:
         ConversionError: this installation has no such folder.
     """
-    try:
-        folder = resources.files("tf_diet.micro")
-        if folder.joinpath("library.properties").is_file():
+    # Inside the package where it was installed from a wheel, beside it in a
+    # checkout.
+    places = [parent / "micro" for parent in Path(__file__).parents[1:3]]
+    for folder in places:
+        if (folder / "library.properties").is_file():
             return folder
-    except ModuleNotFoundError:
-        pass
-    # A checkout that was installed before it mapped the package.
-    checkout = Path(__file__).parents[2] / "micro"
-    if (checkout / "library.properties").is_file():
-        return checkout
     raise ConversionError(
         "The C++ sources of the Arduino library are missing from this "
-        f"installation of tf_diet. Received: nothing in {checkout}. "
+        f"installation of tf_diet. Received: nothing in {places[0]}. "
         "Install tf_diet again, or name the folder: library=..."
     )
 

@@ -1,0 +1,139 @@
+"""The command line as a user meets it."""
+
+import json
+
+import graphs
+import keras
+import numpy as np
+import pytest
+
+from tf_diet.cli import app
+from tf_diet.models.ddsp import DDSPConfig, ddsp
+
+
+def run(capsys, *argv):
+    """Returns exit code and everything printed."""
+    code = app.main(app.parse(["tf-diet", *map(str, argv)]))
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("models")
+    graphs.sequential().save(folder / "net.keras")
+    ddsp(DDSPConfig.preset("tiny", instruments=2)).save(folder / "ddsp.keras")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 5)).astype("float32")
+    np.savez(folder / "data.npz", x=x, y=x[:, :1])
+    (folder / "bad.npz").write_text("this is no archive")
+    np.savez(
+        folder / "notes.npz",
+        f0=rng.uniform(200, 900, (3, 200, 1)).astype("float32"),
+        loudness=rng.uniform(-60, 0, (3, 200, 1)).astype("float32"),
+        instrument=np.eye(2, dtype="float32")[rng.integers(0, 2, (3, 200))],
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command", ["demo", "inspect", "prune", "convert", "profile"]
+)
+def test_help_teaches(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        app.parse(["tf-diet", command, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert f"tf-diet {command}" in text
+    assert len(text.splitlines()) > 10
+
+
+def test_inspect(saved, capsys):
+    code, text = run(capsys, "inspect", saved / "ddsp.keras")
+    assert code == 0
+    assert "gru" in text
+    assert "barrier: synthesizer" in text
+
+
+def test_prune_writes_a_smaller_model_and_its_plan(saved, tmp_path, capsys):
+    arguments = (
+        *("prune", saved / "net.keras", "--rate", 0.4),
+        *("--data", saved / "data.npz", "-o", tmp_path / "small.keras"),
+        *("--plan", tmp_path / "plan.json"),
+    )
+    code, text = run(capsys, *arguments)
+    assert code == 0
+    assert "removes 4" in text
+    small = keras.models.load_model(tmp_path / "small.keras")
+    full = keras.models.load_model(saved / "net.keras")
+    assert small.count_params() <= 0.6 * full.count_params()
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["settings"]["criterion"] == "mutual_information"
+    code, text = run(capsys, *arguments)
+    assert code == 2
+    assert "--overwrite" in text
+
+
+def test_dry_run_writes_nothing(saved, tmp_path, capsys):
+    code, _ = run(
+        capsys,
+        *("prune", saved / "net.keras", "--rate", 0.4, "--dry-run"),
+        *("--criterion", "magnitude", "-o", tmp_path / "small.keras"),
+    )
+    assert code == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_convert_then_profile(saved, tmp_path, capsys):
+    folder = tmp_path / "board"
+    code, text = run(
+        capsys,
+        *("convert", saved / "ddsp.keras", "--output", folder, "--sketch"),
+        *("--quantize", "int16x8", "--data", saved / "notes.npz"),
+    )
+    assert code == 0, text
+    settings = json.loads((folder / "micro/model_settings.json").read_text())
+    assert settings["hop"] == 160
+    assert {x["name"] for x in settings["inputs"]} >= {"pitch", "level"}
+    assert list((folder / "sketch").rglob("*.ino"))
+    code, text = run(
+        capsys,
+        *("profile", folder / "ddsp_int16x8.tflite", "--runs", 20),
+        *("--board", "nano-33-ble", "--json", tmp_path / "figures.json"),
+    )
+    assert code == 0, text
+    assert "FULLY_CONNECTED" in text
+    assert json.loads((tmp_path / "figures.json").read_text())["bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("inspect", "nowhere.keras"), "cannot be read"),
+        (("prune", "net.keras", "--rate", "1.5"), "between 0 and 1"),
+        (("prune", "net.keras", "--rate", "0.5"), "looks at what units do"),
+        (
+            ("prune", "net.keras", "--rate", "0.5", "--criterion", "magnitud"),
+            "Did you mean 'magnitude'",
+        ),
+        (
+            ("prune", "net.keras", "--rate", "0.5", "--data", "bad.npz"),
+            "calibration data cannot be read",
+        ),
+        (("convert", "net.keras", "--output", "."), "not empty"),
+        (("convert", "net.keras", "--output", "x", "--sketch"), "Synthesizer"),
+        (("demo", "--output", "."), "--resume"),
+        (("profile",), "nothing to profile"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    saved, argv, words, capsys, monkeypatch
+):
+    monkeypatch.chdir(saved)
+    before = sorted(p.name for p in saved.iterdir())
+    code, text = run(capsys, *argv)
+    assert code == 2
+    assert words in text
+    assert "Traceback" not in text
+    assert sorted(p.name for p in saved.iterdir()) == before
