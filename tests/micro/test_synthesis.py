@@ -1,5 +1,7 @@
 """The C++ synthesis against the same mathematics in float64 numpy."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import keras
@@ -131,6 +133,50 @@ def test_silent_above_nyquist(render):
     frames = make_frames(0.5, RATE, HOP, HARMONICS, BANDS)
     frames[:, 0] = 8000.0
     assert not render("harmonics", frames).any()
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m7"])
+def test_cross_compiles(core, library, tmp_path):
+    compiler = shutil.which("arm-none-eabi-g++")
+    if compiler is None:
+        pytest.skip("arm-none-eabi-g++ is not installed")
+    main = tmp_path / "main.cpp"
+    main.write_text(
+        '#include "TFDiet.h"\n'
+        "static tf_diet::DdspSynth<40, 160, 65> synth;\n"
+        "float controls[synth.kControls], audio[160];\n"
+        "int main() {\n"
+        "  synth.begin(16000.0f);\n"
+        "  return static_cast<int>(synth.process(440.0f, controls, audio));\n"
+        "}\n"
+    )
+    done = subprocess.run(
+        [
+            *(compiler, f"-mcpu={core}", "-mthumb", "-std=gnu++14", "-Os"),
+            *("-Wall", "-Wextra", "-Werror", "-Wdouble-promotion"),
+            *("-fno-exceptions", "-fno-rtti", "-c", str(main)),
+            *("-I", str(library / "src"), "-o", str(tmp_path / "main.o")),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("sizes", [(7, 33, 9), (4, 1, 5), (2, 6, 2)])
+def test_no_undefined_behaviour(sizes, compiled, run_program, tmp_path):
+    flags = [
+        *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+        *(f"-DHARMONICS={sizes[0]}", f"-DHOP={sizes[1]}"),
+        *(f"-DBANDS={sizes[2]}", f"-DRATE={RATE}.0f", f"-DSEED={SEED}u"),
+        "-DNO_HEAP_COUNTER",
+    ]
+    program = compiled(f"sanitized_{sizes}", [SOURCE], flags=flags)
+    frames = make_frames(0.2, RATE, sizes[1], sizes[0], sizes[2])
+    frames.astype("<f4").tofile(tmp_path / "frames")
+    run_program(program, "all", tmp_path / "frames", tmp_path / "audio")
+    got = np.fromfile(tmp_path / "audio", "<f4").astype(float)
+    assert distance(got, expected_audio("all", frames, sizes)) < TOLERANCE
 
 
 def test_equals_the_keras_synthesis(render):

@@ -62,11 +62,14 @@ class FilteredNoise {
   }
 
  private:
-  // Four outputs at a time share their loads; the last group may run over.
+  // Four outputs and four taps at a time share their loads. What a group
+  // reaches over is zero: taps at the end, noise at both ends.
   static constexpr int kGroup = 4;
-  static constexpr int kMargin = kGroup - 1;
+  static constexpr int kMargin = 2 * (kGroup - 1);
   static constexpr int kRing =
-      (Hop + kTaps - 1 + kMargin) / kGroup * kGroup;
+      (Hop + kTaps - 1 + kGroup - 1) / kGroup * kGroup;
+  static constexpr int kPaddedTaps = (kTaps + kGroup - 1) / kGroup * kGroup;
+  static constexpr int kPairs = (Bands + 1) / 2;
 
   Status check(const float* magnitudes) const noexcept {
     if (!ready_) return Status::kNotReady;
@@ -86,23 +89,27 @@ class FilteredNoise {
 
   // Taps from magnitudes: a real, even inverse Fourier transform, windowed.
   void design(const float* magnitudes) noexcept {
+    // All bands but the first and the last stand for two frequencies.
+    constexpr float kShare = 2.0f / static_cast<float>(kTaps);
+    for (int j = 0; j < Bands; ++j) shares_[j] = kShare * magnitudes[j];
+    shares_[0] *= 0.5f;
+    shares_[Bands - 1] *= 0.5f;
     // cos(2 pi j (L/2 - i) / L) = (-1)^j cos(2 pi i j / L): sums over even and
     // odd bands give two taps for the price of one.
     constexpr int kCentre = kTaps / 2;
     for (int i = 0; 2 * i <= kCentre; ++i) {
-      float even = magnitudes[0];
+      float even = 0.0f;
       float odd = 0.0f;
       int turn = 0;
-      for (int j = 1; j < Bands; ++j) {
+      const float* share = shares_;
+      for (int pair = 0; pair < kPairs; ++pair) {
+        even += share[0] * cosine_[turn];
         turn += i;
         if (turn >= kTaps) turn -= kTaps;
-        const float share = j == Bands - 1 ? 1.0f : 2.0f;
-        const float part = share * magnitudes[j] * cosine_[turn];
-        if (j % 2 == 0) {
-          even += part;
-        } else {
-          odd += part;
-        }
+        odd += share[1] * cosine_[turn];
+        turn += i;
+        if (turn >= kTaps) turn -= kTaps;
+        share += 2;
       }
       place(i, even + odd);
       place(kCentre - i, even - odd);
@@ -112,43 +119,50 @@ class FilteredNoise {
   void place(int distance, float value) noexcept {
     constexpr int kCentre = kTaps / 2;
     const float window = 0.5f + 0.5f * cosine_[distance];
-    const float tap = value * window / static_cast<float>(kTaps);
+    const float tap = value * window;
     taps_[kCentre - distance] = tap;
     if (distance < kCentre) taps_[kCentre + distance] = tap;
   }
 
+  // One tap on four neighbouring outputs.
+  static inline __attribute__((always_inline)) void add(
+      float tap, float w0, float w1, float w2, float w3, float* y) noexcept {
+    y[0] += tap * w0;
+    y[1] += tap * w1;
+    y[2] += tap * w2;
+    y[3] += tap * w3;
+  }
+
   void convolve() noexcept {
     for (int n = 0; n < kRing; n += kGroup) {
-      const int first = n > Hop - 1 ? n - Hop + 1 : 0;
-      const int last = n + kMargin < kTaps - 1 ? n + kMargin : kTaps - 1;
-      int at = kMargin + n - first;
-      float w1 = white_[at + 1];
-      float w2 = white_[at + 2];
-      float w3 = white_[at + 3];
-      float y0 = 0.0f;
-      float y1 = 0.0f;
-      float y2 = 0.0f;
-      float y3 = 0.0f;
-      for (int i = first; i <= last; ++i) {
-        const float tap = taps_[i];
-        const float w0 = white_[at--];
-        y0 += tap * w0;
-        y1 += tap * w1;
-        y2 += tap * w2;
-        y3 += tap * w3;
-        w3 = w2;
-        w2 = w1;
-        w1 = w0;
+      const int early = n > Hop - 1 ? n - Hop + 1 : 0;
+      const int first = early / kGroup * kGroup;
+      const int end = n + kGroup < kPaddedTaps ? n + kGroup : kPaddedTaps;
+      const float* tap = taps_ + first;
+      const float* white = white_ + kMargin + n - first;
+      float w1 = white[1];
+      float w2 = white[2];
+      float w3 = white[3];
+      float y[kGroup] = {};
+      for (int i = first; i < end; i += kGroup) {
+        const float w0 = white[0];
+        add(tap[0], w0, w1, w2, w3, y);
+        w3 = white[-1];
+        add(tap[1], w3, w0, w1, w2, y);
+        w2 = white[-2];
+        add(tap[2], w2, w3, w0, w1, y);
+        w1 = white[-3];
+        add(tap[3], w1, w2, w3, w0, y);
+        tap += kGroup;
+        white -= kGroup;
       }
-      ring_[n] += y0;
-      ring_[n + 1] += y1;
-      ring_[n + 2] += y2;
-      ring_[n + 3] += y3;
+      for (int k = 0; k < kGroup; ++k) ring_[n + k] += y[k];
     }
   }
 
   float cosine_[kTaps] = {};
-  float taps_[kTaps] = {};
+  float shares_[2 * kPairs] = {};
+  float taps_[kPaddedTaps] = {};
   float white_[kMargin + Hop + kMargin] = {};
   float ring_[kRing] = {};
   uint32_t seed_ = 1;
