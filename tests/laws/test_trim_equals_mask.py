@@ -1,9 +1,5 @@
 """The law: trimmed output == masked output, everything randomised."""
 
-import os
-import subprocess
-import sys
-
 import graphs
 import keras
 import numpy as np
@@ -67,44 +63,3 @@ def test_trimmed_model_saves_and_loads(tmp_path):
             keras.ops.convert_to_numpy(one.value),
             keras.ops.convert_to_numpy(other.value),
         )
-
-
-JAX = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "tf_keras"):
-            raise ImportError(f"{name} is blocked by this test")
-
-sys.meta_path.insert(0, Blocked())
-sys.path.insert(0, {tests!r})
-import graphs, keras, tf_diet
-from tf_diet.testing import assert_law
-assert keras.backend.backend() == "jax"
-for name in {names!r}:
-    model = dict(graphs.SMALL, **graphs.CLAIMED)[name]()
-    assert_law(model, rate=0.5)
-    print("law holds:", name)
-"""
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["ddsp_decoder", "tiny_wavenet", "recurrent_mix"],
-        ["mobilenet_v2", "resnet50"],
-    ],
-    ids=["audio", "images"],
-)
-def test_jax_without_tensorflow(names):
-    script = JAX.format(tests=os.path.dirname(graphs.__file__), names=names)
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", script],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("law holds") == len(names)
