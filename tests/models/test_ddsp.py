@@ -164,6 +164,16 @@ def test_no_two_layers_start_alike(model):
     assert np.abs(kernels[0] - kernels[1]).max() > 0.1
 
 
+def test_the_mlps_start_bent_within_the_range_of_their_input(model):
+    x = np.linspace(0, 1, 101, dtype="float32")[:, None]
+    for name in ("pitch", "level"):
+        features = np.asarray(model.get_layer(f"{name}_mlp_0")(x))
+        bends = np.abs(np.diff(features, 2, axis=0)).max(axis=0) > 1e-3
+        assert bends.sum() > 5
+        # Neither so weak that the recurrent layer cannot hear it.
+        assert features.std(axis=0).max() > 0.3
+
+
 def test_a_step_of_training_changes_every_weight():
     built = ddsp(TINY)
     before = built.get_weights()

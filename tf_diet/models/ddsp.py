@@ -212,21 +212,24 @@ def ddsp(config: DDSPConfig) -> keras.Model:
         without changing the result.
     """
     seeds = iter(range(1000 * config.seed, 1000 * config.seed + 1000))
-
-    def weights() -> Any:
-        return keras.initializers.GlorotUniform(next(seeds))
-
-    def dense(width: int, name: str, activation: str | None) -> Any:
-        return layers.Dense(
-            width,
-            activation=activation,
-            kernel_initializer=weights(),
-            name=name,
-        )
+    start = keras.initializers
 
     def mlp(x: Any, name: str) -> Any:
+        # A ReLU of one input and no bias is a straight line over all pitches.
+        # Biases drawn this wide spread the kinks over the range of the input;
+        # from zero, finding them takes most of the training.
+        spread = 1.5 if x.shape[-1] == 1 else 0.0
         for index in range(config.mlp_layers):
-            x = dense(config.hidden, f"{name}_mlp_{index}", "relu")(x)
+            x = layers.Dense(
+                config.hidden,
+                activation="relu",
+                kernel_initializer=start.HeUniform(next(seeds)),
+                bias_initializer=start.RandomUniform(
+                    -spread, spread, next(seeds)
+                ),
+                name=f"{name}_mlp_{index}",
+            )(x)
+            spread = 0.0
         return x
 
     inputs = _inputs(config)
@@ -238,13 +241,17 @@ def ddsp(config: DDSPConfig) -> keras.Model:
     x = layers.GRU(
         config.gru_units,
         return_sequences=True,
-        kernel_initializer=weights(),
-        recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+        kernel_initializer=start.GlorotUniform(next(seeds)),
+        recurrent_initializer=start.Orthogonal(seed=next(seeds)),
         name="gru",
     )(x)
     x = layers.Concatenate(name="context")([x, *read])
     x = mlp(x, "output")
-    controls = dense(config.controls, "controls", None)(x)
+    controls = layers.Dense(
+        config.controls,
+        kernel_initializer=start.GlorotUniform(next(seeds)),
+        name="controls",
+    )(x)
     audio = _synthesizer(config)(inputs["f0"], controls)
     return keras.Model(inputs, audio, name="ddsp")
 
