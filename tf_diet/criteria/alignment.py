@@ -11,7 +11,7 @@ features of the target there:
 Positions are shares of an axis, so strides need not be known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,21 @@ class Target:
     Args:
         y: as `fit` takes them.
         features: the user's own features of the targets of a batch.
+        outputs: the shapes of the model's outputs. Where one has an axis more
+            than `y`, `y` holds a code for each position, not a vector.
 
     Raises:
         InputError: `features` returns nothing that can be used.
     """
 
     def __init__(
-        self, y: Array, features: Callable[[Array], Any] | None = None
+        self,
+        y: Array,
+        features: Callable[[Array], Any] | None = None,
+        outputs: Sequence[tuple[int | None, ...]] = (),
     ) -> None:
+        if features is None and any(_holds_codes(y, o) for o in outputs):
+            y = y[..., None]
         self.signal = features is None and _is_signal(y)
         if features is not None:
             y = _own_features(y, features)
@@ -119,6 +126,17 @@ class Target:
 def _is_signal(y: Array) -> bool:
     long = y.ndim in (2, 3) and y.shape[1] >= WINDOW
     return long and (y.ndim == 2 or y.shape[2] <= 2)
+
+
+def _holds_codes(y: Array, output: tuple[int | None, ...]) -> bool:
+    return (
+        y.ndim > 1
+        and len(output) == y.ndim + 1
+        and all(
+            want is None or want == have
+            for want, have in zip(output[1:-1], y.shape[1:], strict=True)
+        )
+    )
 
 
 def _own_features(y: Array, features: Callable[[Array], Any]) -> Array:

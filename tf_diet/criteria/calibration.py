@@ -153,7 +153,7 @@ def _arrange(walked: Walk, x: Any) -> list[Array]:
     if isinstance(x, Mapping):
         return _arrange_mapping(walked, x)
     values = list(x) if isinstance(x, list | tuple) else [x]
-    if isinstance(x, list) and len(names) == 1 and len(values) != 1:
+    if len(names) == 1 and len(values) != 1 and not _are_arrays(values):
         values = [x]
     if len(values) != len(names) or x is None:
         raise InputError(
@@ -163,6 +163,10 @@ def _arrange(walked: Walk, x: Any) -> list[Array]:
             "array, a list in this order, or a dict by these names."
         )
     return [np.asarray(value) for value in values]
+
+
+def _are_arrays(values: Sequence[Any]) -> bool:
+    return all(hasattr(value, "shape") for value in values)
 
 
 def _arrange_mapping(walked: Walk, x: Mapping[str, Any]) -> list[Array]:

@@ -216,9 +216,11 @@ class _Runner:
             for group in graph.groups
             for site in group.sites
         }
-        self.batch = 1
+        self.batch = 2
         # A model may have been built for one batch size only.
         self.fixed = self.walk.tensors[self.walk.inputs[0]].shape[0]
+        # Two tell an axis of examples from an axis of size one.
+        self.probed = self.fixed or 2
 
     def shapes(self) -> dict[Place, tuple[int, ...]]:
         """Returns the positions of each tensor.
@@ -227,28 +229,34 @@ class _Runner:
         """
         found = self._inferred()
         if any(None in shape for shape in found.values()):
-            ((_, values),) = self.run(np.array([0]), set(self.places))
+            ((_, values),) = self.run(np.zeros(2, np.int64), set(self.places))
             found = {place: value.shape for place, value in values.items()}
         size = 4 * sum(int(np.prod(shape)) for shape in found.values())
-        size //= self.fixed or 1
+        size //= self.probed
         self.batch = int(
             np.clip(BATCH_BYTES // max(size, 1), 1, _MOST_IN_A_BATCH)
         )
-        number = self.fixed or 1
-        return {
-            place: _positions(shape, self.places[place], number)
+        positions = {
+            place: _positions(shape, self.places[place], self.probed)
             for place, shape in found.items()
         }
+        return {p: shape for p, shape in positions.items() if shape is not None}
 
     def _inferred(self) -> dict[Place, tuple[Any, ...]]:
-        """The tensors' shapes for one example, without running it."""
+        """The tensors' shapes for a few examples, without running them."""
         found: dict[Place, tuple[Any, ...]] = {}
         needed = _needed(self.walk, set(self.places))
 
         def apply(call: Call, args: Any, kwargs: Any) -> Any:
             if call.index not in needed:
                 return [0] * len(call.outputs)
-            result = call.operation.compute_output_spec(*args, **kwargs)
+            if len(call.inputs) > 1:
+                # Some merging layers state a shape without checking that
+                # their inputs fit; a trace of the call itself does.
+                infer = keras.Operation.compute_output_spec
+                result = infer(call.operation, *args, **kwargs)
+            else:
+                result = call.operation.compute_output_spec(*args, **kwargs)
             for output, spec in enumerate(keras.tree.flatten(result)):
                 if (call.index, output) in self.places:
                     found[call.index, output] = tuple(spec.shape)
@@ -256,13 +264,26 @@ class _Runner:
 
         specs = [
             keras.KerasTensor(
-                (self.fixed or 1, *array.shape[1:]),
+                (self.probed, *array.shape[1:]),
                 self.walk.tensors[key].dtype,
             )
             for key, array in zip(self.walk.inputs, self.inputs, strict=True)
         ]
-        with _unchanged(self.walk):
-            replay(self.walk, specs, apply)
+        try:
+            with _unchanged(self.walk):
+                replay(self.walk, specs, apply)
+        except (TypeError, ValueError) as error:
+            given = ", ".join(
+                f"{name!r} {array.shape}"
+                for name, array in zip(
+                    self.walk.input_names, self.inputs, strict=True
+                )
+            )
+            raise InputError(
+                "The model cannot run calibration data of these sizes. "
+                f"Received: {given}; {type(error).__name__}: {error}. Give "
+                "inputs that fit each other, such as equally many frames."
+            ) from error
         return found
 
     def run(
@@ -297,9 +318,7 @@ class _Runner:
                 if (call.index, output) in places:
                     value = keras.ops.convert_to_numpy(value)
                     each = len(value) // number
-                    if each * number == len(value):
-                        value = value[: each * len(batch)]
-                        found[call.index, output] = value
+                    found[call.index, output] = value[: each * len(batch)]
             return result
 
         replay(
@@ -320,9 +339,14 @@ class _Runner:
 
 def _positions(
     shape: tuple[int, ...], axis: int, examples: int
-) -> tuple[int, ...]:
-    """Positions along each axis of the tensor of one example."""
+) -> tuple[int, ...] | None:
+    """Positions along each axis of the tensor of one example.
+
+    None where examples cannot be told apart.
+    """
     others = shape[:axis] + shape[axis + 1 :]
+    if axis == 0 or shape[0] % examples:
+        return None
     if shape[0] == examples:
         return others[1:]
     # Examples and positions were merged into one axis.

@@ -9,6 +9,7 @@ import numpy as np
 from tf_diet.criteria import calibration
 from tf_diet.criteria.alignment import Target
 from tf_diet.criteria.criterion import (
+    Array,
     Criterion,
     Floats,
     Observed,
@@ -65,8 +66,7 @@ def rank(
     alignment: dict[str, str] = {}
     if looks:
         loaded = calibration.load(graph.walk, data, targets=targets, seed=seed)
-        features = getattr(chosen, "target_features", None)
-        target = Target(loaded.y, features) if loaded.y is not None else None
+        target = _target(chosen, graph, loaded.y)
         observer = Observer(graph, loaded, target, seed)
         seen: Iterator[tuple[Group, tuple[Observed, ...]]]
         seen = observer(graph.groups)
@@ -91,6 +91,15 @@ def rank(
         values={g.name: values[g.name] for g in graph.groups},
         alignment={k: v for k, v in alignment.items() if v},
     )
+
+
+def _target(
+    chosen: Criterion, graph: ChannelGraph, y: Array | None
+) -> Target | None:
+    if y is None:
+        return None
+    outputs = [graph.walk.tensors[key].shape for key in graph.walk.outputs]
+    return Target(y, getattr(chosen, "target_features", None), outputs)
 
 
 def _weights(graph: ChannelGraph) -> dict[str, Weight]:

@@ -1,0 +1,94 @@
+import re
+
+import numpy as np
+import pytest
+
+from tf_diet.criteria import (
+    Activation,
+    Criterion,
+    InformationGain,
+    Magnitude,
+    MutualInformation,
+    Random,
+    criteria,
+    get,
+    register_criterion,
+)
+from tf_diet.criteria.criterion import without_data
+from tf_diet.errors import InputError
+from tf_diet.registry import snake_case
+
+SHIPPED = [Activation, InformationGain, Magnitude, MutualInformation, Random]
+
+
+@pytest.mark.parametrize("kind", SHIPPED)
+def test_names_are_those_of_the_classes(kind):
+    name = snake_case(kind.__name__)
+    assert criteria.get(name) is kind
+    assert isinstance(get(name), kind)
+    assert get(name).name == name
+
+
+def test_an_instance_is_as_good_as_a_name():
+    mine = Magnitude(reduce="max")
+    assert get(mine) is mine
+    assert repr(mine) == "Magnitude(reduce='max')"
+    with_function = MutualInformation(target_features=np.abs, method="gaussian")
+    assert with_function.settings() == {
+        "reduce": "max",
+        "method": "gaussian",
+        "target_features": "absolute",
+    }
+
+
+def test_which_criteria_need_no_data():
+    assert without_data() == ["magnitude", "random"]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "message"),
+    [
+        ("mutual_infomation", "Did you mean 'mutual_information'"),
+        ("taylor", "Known: activation, information_gain, magnitude"),
+        (Magnitude, r"Did you mean Magnitude\(\)"),
+        (3, "registered name or an instance.*Received: 3"),
+    ],
+)
+def test_unknown_criteria(identifier, message):
+    with pytest.raises(InputError, match=message):
+        get(identifier)
+
+
+def test_scores_of_several_places_become_one():
+    parts = [
+        (np.array([0, 1, 1, -1]), np.array([1.0, 2.0, 4.0, 100.0])),
+        (np.array([1, 0]), np.array([6.0, -3.0])),
+    ]
+    sums = Magnitude().combine(parts, 3)
+    np.testing.assert_array_equal(sums, [-2.0, 12.0, 0.0])
+    means = Magnitude(reduce="mean").combine(parts, 3)
+    np.testing.assert_array_equal(means, [-1.0, 4.0, 0.0])
+    largest = Magnitude(reduce="max").combine(parts, 3)
+    np.testing.assert_array_equal(largest, [1.0, 6.0, 0.0])
+    np.testing.assert_array_equal(Magnitude().combine([], 2), [0.0, 0.0])
+    with pytest.raises(InputError, match=r"reduce='median'.*sum, mean, max"):
+        Magnitude(reduce="median").combine(parts, 3)
+
+
+def test_own_criteria_are_filed_beside_the_shipped_ones():
+    try:
+
+        @register_criterion()
+        class WidestPeak(Criterion):
+            needs = frozenset({"activations"})
+
+            def score(self, group, seen):
+                peaks = [(s.units, s.x.max(axis=0)) for s in seen.sites]
+                return self.combine(peaks, group.n_units)
+
+        assert isinstance(get("widest_peak"), WidestPeak)
+        assert "widest_peak" not in without_data()
+        with pytest.raises(InputError, match=re.escape("widest_peak")):
+            get("narrowest_peak")
+    finally:
+        criteria._entries.pop("widest_peak", None)
