@@ -14,6 +14,9 @@ from tf_diet.convert.streaming import to_streaming
 from tf_diet.convert.tflite import to_tflite
 from tf_diet.models.ddsp import DDSPConfig, ddsp, decoder
 
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="converts with TensorFlow"
+)
 HOST = Path(__file__).parent / "host"
 FRAMES = 100
 
