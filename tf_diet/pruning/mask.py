@@ -14,20 +14,19 @@ import numpy as np
 from tf_diet.graph.build import ChannelGraph
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.walk import Call, replay
-from tf_diet.pruning.trim import fill, remake
+from tf_diet.pruning.trim import fill, fresh_inputs, remake
 
 
-def masked(model: keras.Model, graph: ChannelGraph, alive: Mask, x: Any) -> Any:
-    """Returns what the model computes with its dead units at zero.
+def mask(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
+    """Returns a copy of a model, of full size, with its dead units at zero.
 
     Args:
         model: the full model; it is not touched.
         graph: its channel graph.
         alive: which labels live.
-        x: inputs as the model takes them: an array, list or dict.
 
     Returns:
-        The outputs, in the structure of the model's own.
+        A functional model, not compiled.
     """
     _, made = remake(model, graph, graph.everything)
     for call in graph.walk.calls:
@@ -43,23 +42,13 @@ def masked(model: keras.Model, graph: ChannelGraph, alive: Mask, x: Any) -> Any:
         ]
         return keras.tree.pack_sequence_as(result, values)
 
-    values = replay(graph.walk, flat_inputs(graph, x), apply)
-    return graph.walk.pack(graph.walk.output_structure, values)
-
-
-def flat_inputs(graph: ChannelGraph, x: Any) -> list[Any]:
-    """Returns inputs in the order of `graph.walk.inputs`.
-
-    Args:
-        graph: the channel graph of the model that takes them.
-        x: an array, a list in the model's order, or a dict by input name.
-    """
     walked = graph.walk
-    if isinstance(x, dict):
-        return [
-            keras.ops.convert_to_tensor(x[name]) for name in walked.input_names
-        ]
-    return [keras.ops.convert_to_tensor(v) for v in keras.tree.flatten(x)]
+    values = replay(walked, fresh_inputs(graph), apply)
+    return keras.Model(
+        walked.pack(walked.input_structure, values),
+        walked.pack(walked.output_structure, values),
+        name=f"{model.name}_masked",
+    )
 
 
 def zero(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
@@ -83,4 +72,4 @@ def _silence(value: Any, labels: Labels, alive: Mask) -> Any:
 def _factor(value: Any, place: int, axis: Vector, alive: Mask) -> Any:
     shape = [1] * len(value.shape)
     shape[place] = len(axis)
-    return keras.ops.cast(alive[axis].reshape(shape), value.dtype)
+    return alive[axis].reshape(shape).astype(str(value.dtype))

@@ -86,19 +86,24 @@ def remake(
             args, kwargs = rule.arguments(call, args, kwargs, inputs, alive)
         return made[id(call.operation)](*args, **kwargs)
 
-    inputs = [
-        keras.Input(batch_shape=spec.shape, dtype=spec.dtype, name=name)
-        for spec, name in zip(
-            (graph.walk.tensors[key] for key in graph.walk.inputs),
-            graph.walk.input_names,
-            strict=True,
-        )
-    ]
-    values = replay(graph.walk, inputs, apply)
+    values = replay(graph.walk, fresh_inputs(graph), apply)
     small = _assemble(model, graph, made, values)
     for call in graph.walk.calls:
         _restore(call.operation, made[id(call.operation)])
     return small, made
+
+
+def fresh_inputs(graph: ChannelGraph) -> list[Any]:
+    """Returns symbolic inputs like those of the graph's model."""
+    walked = graph.walk
+    return [
+        keras.Input(
+            batch_shape=walked.tensors[key].shape,
+            dtype=walked.tensors[key].dtype,
+            name=name,
+        )
+        for key, name in zip(walked.inputs, walked.input_names, strict=True)
+    ]
 
 
 class _Names:
