@@ -8,7 +8,7 @@ from tf_diet.criteria.criterion import (
     Seen,
     register_criterion,
 )
-from tf_diet.graph.build import Group
+from tf_diet.graph.groups import Group
 
 
 @register_criterion()

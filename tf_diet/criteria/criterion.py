@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tf_diet.errors import InputError
-from tf_diet.graph.build import Group
+from tf_diet.graph.groups import Group
 from tf_diet.registry import Registry, snake_case
 
 Array = npt.NDArray[Any]

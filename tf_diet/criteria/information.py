@@ -14,7 +14,7 @@ from tf_diet.criteria.criterion import (
     register_criterion,
 )
 from tf_diet.criteria.estimators import Estimator, gain, mutual_information
-from tf_diet.graph.build import Group
+from tf_diet.graph.groups import Group
 
 
 @register_criterion()

@@ -10,7 +10,7 @@ from tf_diet.criteria.criterion import (
     Seen,
     register_criterion,
 )
-from tf_diet.graph.build import Group, Member
+from tf_diet.graph.groups import Group, Member
 
 
 @register_criterion()

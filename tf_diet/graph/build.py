@@ -8,101 +8,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tf_diet.errors import PlanError
 from tf_diet.graph import cost as costing
 from tf_diet.graph.cost import Cost
+from tf_diet.graph.groups import (
+    MINIMUM_WIDTH,
+    Barrier,
+    Group,
+    Member,
+    Pinned,
+    Site,
+)
 from tf_diet.graph.labels import Axis, Labels, Mask, UnionFind, Vector
 from tf_diet.graph.rule import Fresh, Signature, own_variables, rule_for
 from tf_diet.graph.walk import Call, Walk, replay, walk
-
-MINIMUM_WIDTH = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One axis of one weight that carries units of a group.
-
-    Args:
-        path: the weight's path.
-        axis: which axis of it.
-        units: the unit of each position; -1 where it is of another group.
-        role: "out" where the axis produces the unit, "in" where it consumes.
-    """
-
-    path: str
-    axis: int
-    units: NDArray[np.int64]
-    role: str
-
-
-@dataclass(frozen=True, eq=False)
-class Site:
-    """A tensor in which the activations of a group can be seen.
-
-    Args:
-        call: index of the call that makes the units.
-        output: which of its output tensors.
-        axis: which axis of that tensor.
-        units: the unit of each position; -1 where it is of another group.
-    """
-
-    call: int
-    output: int
-    axis: int
-    units: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Units that lie along the same axes and are removed one by one.
-
-    Args:
-        name: the path of the first layer that makes them.
-        n_units: how many there are.
-        members: every weight axis that holds them.
-        sites: every tensor in which they can be observed.
-        minimum: how many must stay.
-    """
-
-    name: str
-    n_units: int
-    members: tuple[Member, ...]
-    sites: tuple[Site, ...]
-    minimum: int
-
-
-@dataclass(frozen=True)
-class Barrier:
-    """An operation that has no rule: what reaches it keeps its channels.
-
-    Args:
-        path: where it is.
-        kind: its class.
-        reason: why it stops the graph.
-        n_frozen: how many channels it pins.
-    """
-
-    path: str
-    kind: str
-    reason: str
-    n_frozen: int
-
-
-@dataclass(frozen=True)
-class Pinned:
-    """Units that cannot be removed.
-
-    Args:
-        name: the layer that makes them.
-        n_units: how many.
-        reason: what pins them.
-    """
-
-    name: str
-    n_units: int
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)

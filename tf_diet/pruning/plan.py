@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from tf_diet.errors import PlanError
-from tf_diet.graph.build import Barrier, ChannelGraph, Pinned, build
+from tf_diet.graph.build import ChannelGraph, build
 from tf_diet.graph.cost import Cost
+from tf_diet.graph.groups import Barrier, Pinned
 from tf_diet.graph.labels import kept_positions
 from tf_diet.graph.show import render
 from tf_diet.pruning.optimizer import compile_like
