@@ -42,6 +42,7 @@ def table(summary: dict) -> str:
     for criterion, rounds in summary["compared"].items():
         lines.append(row(f"last round, {criterion}", rounds[-1]))
     lines.append(row("last widths from scratch", summary["scratch_baseline"]))
+    lines.append(row("same, one training", summary["scratch_once_baseline"]))
     lines.append(row("static envelope", summary["static_baseline"]))
     return "\n".join(lines)
 

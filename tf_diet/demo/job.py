@@ -75,13 +75,13 @@ def run_demo(
     say(
         f"2/6  full model and lottery: DDSP, {recipe.hidden} wide, "
         f"{recipe.rounds} rounds of {recipe.rate:.0%}, "
-        f"{recipe.epochs * recipe.steps_per_epoch} steps each"
+        f"{trainings.steps(recipe.epochs)} steps each"
     )
     criteria = ["mutual_information", *(["random", "magnitude"] * compare)]
     runs = {name: trainings.lottery(name) for name in criteria}
     tickets = runs["mutual_information"].tickets
     say("3/6  baselines: static envelope, and the last widths from scratch")
-    baselines = [trainings.static(), trainings.scratch(tickets[-1])]
+    baselines = [trainings.static(), *trainings.scratch(tickets[-1])]
     table = _table(runs, baselines, trainings)
     say(table)
     ticket = _choose(runs["mutual_information"])
@@ -227,7 +227,7 @@ def _plot(
 ) -> None:
     full = next(iter(runs.values())).tickets[0].line
     base = full.test_error or 1.0
-    static, scratch = baselines
+    static, *scratch = baselines
     error_against_weights(
         folder / "error_against_weights.png",
         {
@@ -236,10 +236,11 @@ def _plot(
         },
         {"static envelope": static["test_error"] / base},
         {
-            scratch["name"]: (
-                scratch["parameters"] / full.parameters,
-                scratch["test_error"] / base,
+            row["name"]: (
+                row["parameters"] / full.parameters,
+                row["test_error"] / base,
             )
+            for row in scratch
         },
     )
 
@@ -253,7 +254,7 @@ def _summary(
 ) -> dict[str, Any]:
     rows = {name: _rows(run, trainings) for name, run in runs.items()}
     full = rows["mutual_information"][0]
-    static, scratch = baselines
+    static, scratch, once = baselines
     others = {n: r for n, r in rows.items() if n != "mutual_information"}
     return {
         "full": {
@@ -267,6 +268,7 @@ def _summary(
         },
         "static_baseline": static,
         "scratch_baseline": scratch,
+        "scratch_once_baseline": once,
         "rounds": rows["mutual_information"][1:],
         "compared": others,
         "ticket": {

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from tf_diet.audio.datasets import NoteSet, batches
+from tf_diet.audio.datasets import NoteSet
 from tf_diet.demo.recipe import Recipe
 from tf_diet.lottery.diet import LotteryDiet, Run, loss_of
 from tf_diet.lottery.resets import fresh_copy
@@ -15,6 +16,7 @@ from tf_diet.lottery.run_folder import Ticket, save_model
 from tf_diet.lottery.schedules import ConstantRate
 from tf_diet.lottery.training_view import TrainingView
 from tf_diet.models.ddsp import ddsp, static_envelope
+from tf_diet.pruning.selection import Limits
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,25 @@ class Trainings:
         """Returns inputs and audio of whole clips of one part."""
         return self.notes[name].inputs(), self.notes[name].audio
 
-    def crops(self) -> keras.utils.PyDataset:
-        """Returns the random crops that everything trains on."""
-        return batches(
-            self.notes["train"],
-            batch=self.recipe.batch,
-            crop_frames=self.recipe.crop_frames,
-            steps_per_epoch=self.recipe.steps_per_epoch,
-            seed=self.seed,
+    def crops(self) -> tuple[dict[str, Any], Any]:
+        """Returns overlapping crops, inputs and audio, to train on."""
+        inputs, audio = self.whole("train")
+        length, hop = self.recipe.crop_frames, self.notes["train"].hop
+        last = self.notes["train"].f0.shape[1] - length
+        starts = range(0, last + 1, self.recipe.crop_step)
+        return (
+            {
+                name: np.concatenate([x[:, i : i + length] for i in starts])
+                for name, x in inputs.items()
+            },
+            np.concatenate(
+                [audio[:, i * hop : (i + length) * hop] for i in starts]
+            ),
         )
+
+    def steps(self, epochs: int) -> int:
+        """Returns how many batches so many epochs have."""
+        return epochs * -(-len(self.crops()[1]) // self.recipe.batch)
 
     def config(self) -> Any:
         """Returns the sizes of the full model."""
@@ -70,11 +82,13 @@ class Trainings:
         """
         recipe = self.recipe
         folder = self.folder / f"run_{criterion}"
-        model = recipe.compile(ddsp(self.config()), recipe.epochs)
+        model = recipe.compile(ddsp(self.config()), self.steps(recipe.epochs))
         diet = LotteryDiet(
             ConstantRate(recipe.rate, recipe.rounds),
             criterion=criterion,
+            limits=Limits(max_rate=recipe.max_rate),
             rewind_epoch=recipe.rewind_epoch,
+            batch_size=recipe.batch,
             seed=self.seed,
         )
         return diet.fit(
@@ -101,32 +115,45 @@ class Trainings:
         recipe = self.recipe
         model = recipe.compile(
             static_envelope(self.config()),
-            recipe.static_epochs,
+            self.steps(recipe.static_epochs),
             recipe.static_learning_rate,
         )
         return self._train(model, "static baseline", recipe.static_epochs)
 
-    def scratch(self, ticket: Ticket) -> dict[str, Any]:
-        """Trains the ticket's widths from fresh weights.
+    def scratch(self, ticket: Ticket) -> list[dict[str, Any]]:
+        """Trains the ticket's widths from fresh weights, twice.
 
-        For as many steps as the whole lottery took, all rounds together.
+        Once for as many steps as the whole lottery took, all rounds
+        together, and once for the steps of one training.
         """
-        total = self.recipe.total_epochs
-        model = self.recipe.compile(fresh_copy(ticket.load()), total)
-        return self._train(model, "same size from scratch", total)
+        lengths = {
+            "same size from scratch": self.recipe.total_epochs,
+            "same, one training": self.recipe.epochs,
+        }
+        return [
+            self._train(
+                self.recipe.compile(
+                    fresh_copy(ticket.load()), self.steps(epochs)
+                ),
+                title,
+                epochs,
+            )
+            for title, epochs in lengths.items()
+        ]
 
     def _train(
         self, model: keras.Model, title: str, epochs: int
     ) -> dict[str, Any]:
-        path = self.folder / f"{title.replace(' ', '_')}.keras"
+        name = title.replace(",", "").replace(" ", "_")
+        path = self.folder / f"{name}.keras"
         if self.resume and path.exists():
             model = keras.models.load_model(path)
         else:
             keras.utils.set_random_seed(self.seed)
             model.fit(
-                self.crops(),
+                *self.crops(),
+                batch_size=self.recipe.batch,
                 epochs=epochs,
-                shuffle=False,
                 verbose=0,
                 callbacks=[TrainingView(title)],
             )

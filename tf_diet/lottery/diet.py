@@ -89,6 +89,7 @@ class LotteryDiet:
         reset: what survivors start from: "rewind" or "reinit".
         rewind_epoch: the early epoch whose weights are kept.
         evaluate: returns the error of a model on data.
+        batch_size: of training on arrays; other data comes in batches.
         seed: of ranking and training.
 
     Source:
@@ -104,6 +105,7 @@ class LotteryDiet:
     reset: str = "rewind"
     rewind_epoch: int = 2
     evaluate: Evaluate = loss_of
+    batch_size: int = 32
     seed: int = 0
 
     def fit(
@@ -272,14 +274,14 @@ class _Trainer:
         keras.utils.set_random_seed(self.diet.seed + 1000 * number + start)
         if hasattr(self.train, "epoch"):
             self.train.epoch = start
-        x, y = (
-            self.train if isinstance(self.train, tuple) else (self.train, None)
-        )
+        arrays = isinstance(self.train, tuple)
+        x, y = self.train if arrays else (self.train, None)
         model.fit(
             x,
             y,
             epochs=end,
             initial_epoch=start,
+            batch_size=self.diet.batch_size if arrays else None,
             shuffle=not hasattr(self.train, "epoch"),
             verbose=0,
             callbacks=[TrainingView(f"round {number}"), *self.callbacks()],
