@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/tf-diet demo --overwrite $(DEMO_FLAGS)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check tf_diet tests examples docs
