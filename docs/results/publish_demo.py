@@ -87,10 +87,11 @@ def block(summary: dict) -> str:
             "(docs/results/error_against_weights.png)",
             f"The ticket of round {summary['ticket']['round']}, converted:",
             deployment(summary),
-            f"Measured {machine['date']} in {summary['seconds']:.0f} s on two "
-            f"cores ({machine['processor']}, {machine['platform']}; "
-            f"{versions}), seed {summary['seed']}. Regenerate with `make "
-            "demo` and `docs/results/publish_demo.py`.",
+            f"Measured {machine['date']} in {summary['seconds']:.0f} s on "
+            f"{machine['cores']} cores ({machine['system']}, "
+            f"{machine['processor']}; {versions}), "
+            f"seed {summary['seed']}. Regenerate with `make demo` and "
+            "`docs/results/publish_demo.py`.",
             END,
         ]
     )

@@ -1,6 +1,7 @@
 """The whole demo, phase by phase."""
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -283,8 +284,9 @@ def _summary(
         "recipe": asdict(trainings.recipe),
         "seed": trainings.seed,
         "machine": {
-            "platform": platform.platform(),
+            "system": platform.system(),
             "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
             "date": time.strftime("%Y-%m-%d"),
             "backend": keras.backend.backend(),
             "versions": {name: version(name) for name in PACKAGES},
