@@ -75,7 +75,7 @@ def test_sounds_plot_and_sketch(demo):
     assert (folder / "error_against_weights.png").stat().st_size > 5000
     (ino,) = (folder / "sketch").rglob("*.ino")
     assert (ino.parent / "model_ops.h").exists()
-    assert "static baseline" in story
+    assert "same size" in story
     assert "split by recording: train 42" in story
 
 

@@ -136,7 +136,9 @@ def deploy(
         },
         controls=controls,
         model=model,
-        sketch=write_sketch(folder / "sketch", folder / "micro"),
+        sketch=write_sketch(
+            folder / "sketch", folder / "micro", overwrite=True
+        ),
     )
 
 

@@ -105,9 +105,10 @@ def run_demo(
     write_text(folder / "rounds.txt", table + "\n")
     summary = _summary(trainings, runs, baselines, ticket, deployment)
     summary["seconds"] = round(time.monotonic() - started, 1)
-    write_text(folder / "summary.json", json.dumps(summary, indent=2))
+    text = json.dumps(summary, indent=2)
+    write_text(folder / "summary.json", text)
     say(f"     done in {summary['seconds']:.0f} s: {folder}/summary.json")
-    return summary
+    return json.loads(text)
 
 
 def _open(folder: Path, *, resume: bool, overwrite: bool) -> None:

@@ -65,7 +65,11 @@ def zero(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
 def _silence(value: Any, labels: Labels, alive: Mask) -> Any:
     for place, axis in enumerate(labels.axes):
         if axis is not None and not alive[axis].all():
-            value = value * _factor(value, place, axis, alive)
+            factor = _factor(value, place, axis, alive)
+            if str(value.dtype) == "bool":
+                value = keras.ops.logical_and(value, factor)
+            else:
+                value = value * factor
     return value
 
 
