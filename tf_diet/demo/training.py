@@ -86,6 +86,7 @@ class Trainings:
         diet = LotteryDiet(
             ConstantRate(recipe.rate, recipe.rounds),
             criterion=criterion,
+            scaling=recipe.scaling,
             limits=Limits(max_rate=recipe.max_rate),
             rewind_epoch=recipe.rewind_epoch,
             batch_size=recipe.batch,
