@@ -78,6 +78,8 @@ def deployment(summary: dict) -> str:
 def block(summary: dict) -> str:
     """Returns everything between the marks."""
     machine = summary["machine"]
+    compared = bool(summary["compared"])
+    flags = " DEMO_FLAGS=--compare" if compared else ""
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
     return "\n\n".join(
         [
@@ -90,7 +92,9 @@ def block(summary: dict) -> str:
             f"Measured {machine['date']} in {summary['seconds']:.0f} s on "
             f"{machine['cores']} cores ({machine['system']}, "
             f"{machine['processor']}; {versions}), "
-            f"seed {summary['seed']}. Regenerate with `make demo` and "
+            f"seed {summary['seed']}"
+            + (", all three criteria together" if compared else "")
+            + f". Regenerate with `make demo{flags}` and "
             "`docs/results/publish_demo.py`.",
             END,
         ]

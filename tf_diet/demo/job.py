@@ -104,7 +104,8 @@ def run_demo(
     _plot(folder, runs, baselines)
     write_text(folder / "rounds.txt", table + "\n")
     summary = _summary(trainings, runs, baselines, ticket, deployment)
-    summary["seconds"] = round(time.monotonic() - started, 1)
+    spent = time.monotonic() - started + _spent_before(folder)
+    summary["seconds"] = round(spent, 1)
     text = json.dumps(summary, indent=2)
     write_text(folder / "summary.json", text)
     say(f"     done in {summary['seconds']:.0f} s: {folder}/summary.json")
@@ -127,6 +128,14 @@ def _open(folder: Path, *, resume: bool, overwrite: bool) -> None:
         "--output to write elsewhere.",
     )
     write_text(mark, "{}")
+
+
+def _spent_before(folder: Path) -> float:
+    """Seconds of the demo that this one resumes, if that was finished."""
+    path = folder / "summary.json"
+    if not path.exists():
+        return 0.0
+    return float(json.loads(path.read_text("utf-8"))["seconds"])
 
 
 def _choose(run: Run) -> Ticket:
