@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tf_diet.graph.build import ChannelGraph, build
+from tf_diet.graph.build import build
+from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.walk import walk
 from tf_diet.pruning.mask import mask
 from tf_diet.pruning.trim import trim

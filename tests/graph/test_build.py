@@ -73,7 +73,7 @@ def test_unknown_layer_is_a_barrier_by_name():
         ("odd", "Cumulate", 6)
     ]
     pinned = {p.name: p.reason for p in graph.pinned}
-    assert "'odd' (Cumulate) has no pruning rule" in pinned["before"]
+    assert "'odd' (Cumulate): it has no pruning rule" in pinned["before"]
     assert "barrier: odd (Cumulate)" in describe(graph)
 
 

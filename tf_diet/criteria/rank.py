@@ -21,7 +21,7 @@ from tf_diet.criteria.criterion import (
 from tf_diet.criteria.observation import Observer
 from tf_diet.criteria.scores import Scores
 from tf_diet.errors import InputError
-from tf_diet.graph.build import ChannelGraph
+from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group
 
 _UNSEEN = "no tensor shows these units: they rank above all others"

@@ -91,3 +91,20 @@ class Pinned:
     name: str
     n_units: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a channel graph is built with.
+
+    Args:
+        exact: pin what can be removed only at the price of the law, such as
+            channels that LayerNormalization takes statistics over.
+        ties: names of groups that live and die together, unit by unit.
+        probe: let channels through unknown operations without weights that
+            pass the law on random data.
+    """
+
+    exact: bool = True
+    ties: tuple[tuple[str, ...], ...] = ()
+    probe: bool = False

@@ -2,14 +2,15 @@
 
 Every axis of every tensor and weight carries a vector of labels, one for each
 position, or None where nothing can be removed (batch, time, data). Labels that
-must live or die together are tied by union-find; frozen ones always live.
+must live or die together are tied; frozen ones always live.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 Vector = NDArray[np.int64]
 Axis = Vector | None
@@ -58,53 +59,66 @@ def last(rank: int, vector: Axis) -> Labels:
     return Labels((*(None,) * (rank - 1), vector))
 
 
-class UnionFind:
-    """Disjoint sets of labels, made on demand."""
+class Partition:
+    """Labels that are made on demand, tied and frozen; solved at the end.
+
+    Ties are kept as they come and solved in one go, which is linear in their
+    number.
+    """
 
     def __init__(self) -> None:
-        self._parent: list[int] = []
-        self.reasons: dict[int, str] = {}
+        self._count = 0
+        self._ties: list[tuple[Vector, Vector]] = []
+        self._frozen: list[tuple[Vector, str]] = []
 
     def __len__(self) -> int:
-        return len(self._parent)
+        return self._count
 
     def make(self, count: int) -> Vector:
         """Returns `count` new labels."""
-        start = len(self._parent)
-        self._parent.extend(range(start, start + count))
+        start = self._count
+        self._count += count
         return np.arange(start, start + count, dtype=np.int64)
 
-    def find(self, label: int) -> int:
-        """Returns the representative of a label."""
-        root = label
-        while self._parent[root] != root:
-            root = self._parent[root]
-        while self._parent[label] != root:
-            self._parent[label], label = root, self._parent[label]
-        return root
-
     def tie(self, first: Vector, second: Vector) -> None:
-        """Makes labels at equal positions live or die together."""
-        for one, other in zip(first.tolist(), second.tolist(), strict=True):
-            a, b = self.find(one), self.find(other)
-            if a == b:
-                continue
-            low, high = min(a, b), max(a, b)
-            self._parent[high] = low
-            reason = self.reasons.pop(high, None)
-            if reason is not None:
-                self.reasons.setdefault(low, reason)
+        """Makes labels at equal positions live or die together.
 
-    def freeze(self, labels: Iterable[int], reason: str) -> None:
+        Raises:
+            ValueError: the vectors differ in length.
+        """
+        if len(first) != len(second):
+            raise ValueError(
+                f"Cannot tie {len(first)} labels to {len(second)}."
+            )
+        self._ties.append((first, second))
+
+    def freeze(self, labels: Vector, reason: str) -> None:
         """Makes labels live for ever; the first reason given is kept."""
-        for label in labels:
-            self.reasons.setdefault(self.find(int(label)), reason)
+        self._frozen.append((np.asarray(labels, np.int64), reason))
 
     def roots(self) -> Vector:
-        """Returns the representative of every label."""
-        return np.array(
-            [self.find(i) for i in range(len(self._parent))], dtype=np.int64
+        """Returns the smallest label that each label is tied to."""
+        roots = np.arange(self._count, dtype=np.int64)
+        if not self._ties:
+            return roots
+        first = np.concatenate([a for a, _ in self._ties])
+        second = np.concatenate([b for _, b in self._ties])
+        matrix = coo_array(
+            (np.ones(len(first), bool), (first, second)),
+            shape=(self._count, self._count),
         )
+        _, component = connected_components(matrix, directed=False)
+        smallest = np.full(self._count, self._count, np.int64)
+        np.minimum.at(smallest, component, roots)
+        return smallest[component]
+
+    def reasons(self, roots: Vector) -> dict[int, str]:
+        """Returns the roots that are frozen, each with its first reason."""
+        found: dict[int, str] = {}
+        for labels, reason in self._frozen:
+            for root in np.unique(roots[labels]).tolist():
+                found.setdefault(root, reason)
+        return found
 
 
 def count_alive(axis: Axis, size: int | None, alive: Mask) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 
 from tf_diet.errors import InputError, StreamingError
@@ -17,7 +16,7 @@ from tf_diet.graph.labels import (
     Axis,
     Labels,
     Mask,
-    UnionFind,
+    Partition,
     Vector,
     count_alive,
 )
@@ -34,6 +33,11 @@ class Signature:
         sizes: per config entry, the axis whose living positions it counts.
         ties: pairs of vectors that must live or die together.
         frozen: vectors that must live, each with the reason.
+        inexact: vectors that may shrink only where the law is given up, each
+            with the reason; they are frozen otherwise.
+        scales: per weight name, an axis and a power: the living values are
+            multiplied by (kept / original) ** power, where a layer divides
+            by the number of its channels.
     """
 
     outputs: Sequence[Labels]
@@ -41,34 +45,38 @@ class Signature:
     sizes: Mapping[str, Axis] = field(default_factory=dict)
     ties: Sequence[tuple[Vector, Vector]] = ()
     frozen: Sequence[tuple[Vector, str]] = ()
+    inexact: Sequence[tuple[Vector, str]] = ()
+    scales: Mapping[str, tuple[Vector, float]] = field(default_factory=dict)
 
 
 class Fresh:
     """Makes the labels of the units that a call brings into being.
 
     Args:
-        union: where the labels live.
+        partition: where the labels live.
     """
 
-    def __init__(self, union: UnionFind) -> None:
-        self._union = union
-        self.made: list[Vector] = []
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+        self.made: list[tuple[str, Vector]] = []
 
-    def __call__(self, count: int) -> Vector:
-        """Returns labels for `count` new units."""
-        vector = self._union.make(count)
-        self.made.append(vector)
+    def __call__(self, count: int, part: str = "") -> Vector:
+        """Returns labels for `count` new units.
+
+        Args:
+            count: how many.
+            part: what they are, where a layer has units of several kinds,
+                such as "heads"; the group is then named "layer.heads".
+        """
+        vector = self._partition.make(count)
+        self.made.append((part, vector))
         return vector
 
     def fixed(self, count: int, reason: str) -> Vector:
         """Returns labels that always live, for data beside units."""
-        vector = self._union.make(count)
-        self._union.freeze(vector, reason)
+        vector = self._partition.make(count)
+        self._partition.freeze(vector, reason)
         return vector
-
-    def same(self, first: int, second: int) -> bool:
-        """Says whether two labels are already one unit."""
-        return self._union.find(first) == self._union.find(second)
 
 
 class Rule(ABC):
@@ -241,11 +249,15 @@ def registered() -> list[Any]:
 
 
 def own_variables(operation: Any) -> dict[str, Any]:
-    """Returns the variables of a layer by name, without random states."""
-    if not isinstance(operation, keras.Layer):
-        return {}
-    return {
-        variable.name: variable
-        for variable in operation.variables
-        if "seed" not in variable.name
-    }
+    """Returns the variables of a layer by name, without random states.
+
+    Where parts of a layer have variables of one name, the later ones get "_".
+    """
+    found: dict[str, Any] = {}
+    for variable in getattr(operation, "variables", ()):
+        if "seed" not in variable.name:
+            name = variable.name
+            while name in found:
+                name += "_"
+            found[name] = variable
+    return found

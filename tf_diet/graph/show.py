@@ -5,7 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tf_diet.graph.build import ChannelGraph, build
+from tf_diet.graph.build import build
+from tf_diet.graph.channels import ChannelGraph
 
 
 def inspect(model: Any) -> ChannelGraph:

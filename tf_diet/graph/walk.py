@@ -1,4 +1,6 @@
-"""The one file that reads Keras' private graph: calls in order, and replay.
+"""Reads Keras' private graph: calls in order, and replay.
+
+With `composite`, the one place where private names of Keras are used.
 
 `walk(model)` lists every application of an operation in the order in which
 data meets them. Nested models are inlined; a layer that is called twice gives
@@ -15,6 +17,7 @@ import keras
 from keras.src.models.functional import Functional
 
 from tf_diet.errors import UnsupportedModelError
+from tf_diet.graph import composite
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Call:
         outputs: keys of the tensors that it returns, flattened.
         input_specs: shapes and dtypes of the inputs.
         output_specs: shapes and dtypes of the outputs.
+        closed: why a composite layer could not be opened; empty otherwise.
     """
 
     index: int
@@ -62,6 +66,7 @@ class Call:
     outputs: tuple[int, ...]
     input_specs: tuple[TensorSpec, ...]
     output_specs: tuple[TensorSpec, ...]
+    closed: str = ""
 
     @property
     def layer_path(self) -> str:
@@ -92,6 +97,7 @@ class Call:
 
 
 Apply = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
+Opens = Callable[[Any], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,18 +155,36 @@ def functional(model: Any) -> Functional:
         return model._functional
     if isinstance(model, Functional):
         return model
+    opened = (
+        composite.open_model(model)
+        if isinstance(model, keras.Model)
+        else "it is not a Keras model"
+    )
+    if isinstance(opened, Functional):
+        return opened
     raise UnsupportedModelError(
-        "Only functional and Sequential Keras models can be walked. "
-        f"Received: {type(model).__name__}. Build it as "
+        "Only functional and Sequential Keras models can be walked, and "
+        "subclassed ones that can be opened. Received: "
+        f"{type(model).__name__}: {opened}. Build it as "
         "keras.Model(inputs, outputs) instead of subclassing keras.Model."
     )
 
 
+def sublayers(operation: Any) -> list[keras.Layer]:
+    """Returns a layer and all layers inside it; nothing for an operation."""
+    if not isinstance(operation, keras.Layer):
+        return []
+    return list(operation._flatten_layers(include_self=True, recursive=True))
+
+
 class _Walker:
-    def __init__(self) -> None:
+    def __init__(self, opens: Opens) -> None:
+        self.opens = opens
         self.tensors: dict[int, TensorSpec] = {}
         self.calls: list[Call] = []
         self.times: dict[int, int] = {}
+        # Tensors are told apart by their ids, which must not be used again.
+        self.opened: list[Functional] = []
 
     def new(self, tensor: Any) -> int:
         key = len(self.tensors)
@@ -191,10 +215,15 @@ class _Walker:
         if isinstance(operation, Functional | keras.Sequential):
             inner = functional(operation)
             ordered = self.order_inputs(inner, node, known)
-            inside = self.visit(inner, ordered, (*parents, operation.name))
-            for outer, tensor in zip(node.outputs, inner._outputs, strict=True):
-                known[id(outer)] = inside[id(tensor)]
+            self.enter(inner, ordered, node, known, parents)
             return
+        closed = ""
+        if self.opens(operation) and composite.is_composite(operation):
+            opened = composite.open_node(node)
+            if isinstance(opened, Functional):
+                self.enter(opened, inputs, node, known, parents)
+                return
+            closed = opened
 
         def slot(x: Any) -> Any:
             return Slot(known[id(x)]) if id(x) in known else x
@@ -219,8 +248,23 @@ class _Walker:
                 outputs=outputs,
                 input_specs=tuple(self.tensors[k] for k in inputs),
                 output_specs=tuple(self.tensors[k] for k in outputs),
+                closed=closed,
             )
         )
+
+    def enter(
+        self,
+        inner: Functional,
+        keys: Sequence[int],
+        node: Any,
+        known: dict[int, int],
+        parents: tuple[str, ...],
+    ) -> None:
+        """Walks a model in place of the node that calls it."""
+        inside = self.visit(inner, keys, (*parents, node.operation.name))
+        self.opened.append(inner)
+        for outer, tensor in zip(node.outputs, inner._outputs, strict=True):
+            known[id(outer)] = inside[id(tensor)]
 
     def order_inputs(
         self, inner: Functional, node: Any, known: Mapping[int, int]
@@ -236,14 +280,19 @@ class _Walker:
         return [known[id(t)] for t in node.input_tensors][: len(inner._inputs)]
 
 
-def walk(model: Any) -> Walk:
+def walk(model: Any, opens: Opens = lambda operation: False) -> Walk:
     """Lists the calls of a functional or Sequential model.
 
+    Args:
+        model: the model; a subclassed one is opened like a layer.
+        opens: says of an operation that it should be opened, if it is a layer
+            that does nothing but call other layers and operations.
+
     Raises:
-        UnsupportedModelError: for any other model.
+        UnsupportedModelError: the model cannot be walked.
     """
     graph = functional(model)
-    walker = _Walker()
+    walker = _Walker(opens)
     inputs = [walker.new(t) for t in graph._inputs]
     known = walker.visit(graph, inputs, ())
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.graph.build import ChannelGraph
+from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.walk import Call, replay
 from tf_diet.pruning.trim import fill, fresh_inputs, remake
@@ -30,10 +30,10 @@ def mask(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
     """
     _, made = remake(model, graph, graph.everything)
     for call in graph.walk.calls:
-        fill(call, made[id(call.operation)], graph, alive, zero)
+        fill(call, made[call.index], graph, alive, _silenced)
 
     def apply(call: Call, args: Any, kwargs: Any) -> Any:
-        result = made[id(call.operation)](*args, **kwargs)
+        result = made[call.index](*args, **kwargs)
         values = [
             _silence(value, graph.labels[key], alive)
             for key, value in zip(
@@ -49,6 +49,13 @@ def mask(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
         walked.pack(walked.output_structure, values),
         name=f"{model.name}_masked",
     )
+
+
+def _silenced(
+    value: Any, axes: tuple[Axis, ...], alive: Mask, scale: Any
+) -> Any:
+    """A masked layer still divides by all its channels: nothing to scale."""
+    return zero(value, axes, alive)
 
 
 def zero(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from tf_diet.errors import PlanError
-from tf_diet.graph.build import ChannelGraph, build
+from tf_diet.graph.build import build
+from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.cost import Cost
 from tf_diet.graph.groups import Barrier, Pinned
 from tf_diet.graph.labels import kept_positions

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_diet.errors import InputError
-from tf_diet.graph.build import ChannelGraph
+from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import MINIMUM_WIDTH
 from tf_diet.registry import Registry
 

@@ -8,12 +8,13 @@ import numpy as np
 from absl import logging
 
 from tf_diet.errors import PlanError
-from tf_diet.graph.build import ChannelGraph
-from tf_diet.graph.labels import Axis, Mask, kept_positions
-from tf_diet.graph.rule import own_variables, rule_for
-from tf_diet.graph.walk import Call, replay
+from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.labels import Axis, Mask, Vector, kept_positions
+from tf_diet.graph.rule import Rule, own_variables, rule_for
+from tf_diet.graph.walk import Call, replay, sublayers
 
-Cut = Callable[[Any, tuple[Axis, ...], Mask], Any]
+Scale = tuple[Vector, float]
+Cut = Callable[[Any, tuple[Axis, ...], Mask, Scale | None], Any]
 Pair = tuple[Any, Any, tuple[Axis, ...]]
 
 
@@ -24,6 +25,18 @@ def take(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
             kept = kept_positions(axis, value.shape[place], alive)
             value = np.take(value, kept, axis=place)
     return value
+
+
+def _cut(
+    value: Any, axes: tuple[Axis, ...], alive: Mask, scale: Scale | None
+) -> Any:
+    """Takes the living positions, and scales them where a layer asks."""
+    value = take(value, axes, alive)
+    if scale is None:
+        return value
+    axis, power = scale
+    factor = (alive[axis].sum() / len(axis)) ** power
+    return value * np.asarray(factor, value.dtype)
 
 
 def trim(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
@@ -56,7 +69,7 @@ def trim_pairs(
     small, made = remake(model, graph, alive)
     pairs = []
     for call in graph.walk.calls:
-        pairs += fill(call, made[id(call.operation)], graph, alive, take)
+        pairs += fill(call, made[call.index], graph, alive, _cut)
     logging.info(
         "%s: %d -> %d parameters",
         model.name,
@@ -72,25 +85,42 @@ def remake(
     """Builds the smaller model with its weights at zero.
 
     Returns:
-        The model, and its operations by the id of those they stand for.
+        The model, and its operations by the index of the call.
     """
     names = _Names()
     made: dict[int, Any] = {}
+    shared: dict[int, Any] = {}
 
     def apply(call: Call, args: Any, kwargs: Any) -> Any:
         rule = rule_for(call.operation)
         inputs = [graph.labels[key] for key in call.inputs]
-        if id(call.operation) not in made:
-            made[id(call.operation)] = _remake(graph, call, alive, names)
+        new = shared.get(id(call.operation))
+        if new is None:
+            new = _remake(graph, call, alive, names)
+            if _is_shared(call, rule):
+                shared[id(call.operation)] = new
+        made[call.index] = new
         if rule is not None:
             args, kwargs = rule.arguments(call, args, kwargs, inputs, alive)
-        return made[id(call.operation)](*args, **kwargs)
+        return new(*args, **kwargs)
 
     values = replay(graph.walk, fresh_inputs(graph), apply)
     small = _assemble(model, graph, made, values)
     for call in graph.walk.calls:
-        _restore(call.operation, made[id(call.operation)])
+        _restore(call.operation, made[call.index])
     return small, made
+
+
+def _is_shared(call: Call, rule: Rule | None) -> bool:
+    """Says whether all calls of an operation can go on sharing one.
+
+    Without weights to share, one whose sizes follow the labels of a call,
+    such as Reshape, becomes one for each call.
+    """
+    if rule is None or own_variables(call.operation):
+        return True
+    kind = type(rule)
+    return kind.config is Rule.config and kind.rebuild is Rule.rebuild
 
 
 def fresh_inputs(graph: ChannelGraph) -> list[Any]:
@@ -149,10 +179,7 @@ def _remake(graph: ChannelGraph, call: Call, alive: Mask, names: _Names) -> Any:
 
 def _initializers(layer: Any) -> Iterator[tuple[Any, str, Any]]:
     """Yields owner, attribute and value of every initializer of a layer."""
-    owners = [layer]
-    if hasattr(layer, "cell"):
-        owners.append(layer.cell)
-    for owner in owners:
+    for owner in sublayers(layer):
         for attribute, value in list(vars(owner).items()):
             if attribute.endswith("_initializer") and value is not None:
                 yield owner, attribute, value
@@ -160,10 +187,9 @@ def _initializers(layer: Any) -> Iterator[tuple[Any, str, Any]]:
 
 def _restore(old: Any, new: Any) -> None:
     """Gives the copy the initializers back that zeros stood in for."""
-    if isinstance(old, keras.Layer):
-        pairs = zip(_initializers(old), _initializers(new), strict=True)
-        for (_, _, value), (owner, attribute, _) in pairs:
-            setattr(owner, attribute, value)
+    pairs = zip(_initializers(old), _initializers(new), strict=True)
+    for (_, _, value), (owner, attribute, _) in pairs:
+        setattr(owner, attribute, value)
 
 
 def _assemble(
@@ -181,7 +207,7 @@ def _assemble(
         small = keras.Sequential(
             [
                 keras.Input(batch_shape=first.shape, dtype=first.dtype),
-                *(made[id(call.operation)] for call in walked.calls),
+                *(made[call.index] for call in walked.calls),
             ],
             name=model.name,
         )
@@ -189,8 +215,11 @@ def _assemble(
         small = keras.Model(inputs, outputs, name=model.name)
     small.trainable = model.trainable
     for call in walked.calls:
-        if isinstance(call.operation, keras.Layer):
-            made[id(call.operation)].trainable = call.operation.trainable
+        # Outer layers come first: setting one sets all that is in it.
+        for old, new in zip(
+            sublayers(call.operation), sublayers(made[call.index]), strict=True
+        ):
+            new.trainable = old.trainable
     return small
 
 
@@ -219,10 +248,14 @@ def fill(
         id(variable): signature.weights.get(name)
         for name, variable in named.items()
     }
+    scale_of = {
+        id(named[name]): scale for name, scale in signature.scales.items()
+    }
     pairs = []
     for source, target in zip(old.variables, new.variables, strict=True):
         value = np.asarray(keras.ops.convert_to_numpy(source.value))
         axes = axes_of.get(id(source)) or (None,) * value.ndim
-        target.assign(cut(value, axes, alive))
+        scale = scale_of.get(id(source))
+        target.assign(cut(value, axes, alive, scale))
         pairs.append((source, target, axes))
     return pairs

@@ -1,0 +1,138 @@
+"""The channel graph: what of a model can be removed, and what goes with it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tf_diet.errors import PlanError
+from tf_diet.graph import cost as costing
+from tf_diet.graph.cost import Cost
+from tf_diet.graph.groups import Barrier, Group, Options, Pinned
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.rule import Signature, rule_for
+from tf_diet.graph.walk import Walk
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGraph:
+    """What of a model can be removed, and what goes with it.
+
+    Args:
+        walk: the calls of the model.
+        groups: the removable units.
+        barriers: the operations without a rule.
+        pinned: the units that must stay, with the reason.
+        inexact: the units that may go only at the price of the law.
+        variables: every weight by its path.
+        axes: the labels of each axis of each weight.
+        labels: the labels of each tensor, by key.
+        signatures: the signature of each call, in order.
+        group_of: the group of each label, -1 for none.
+        unit_of: the unit of each label within its group.
+        options: what it was built with.
+    """
+
+    walk: Walk
+    groups: tuple[Group, ...]
+    barriers: tuple[Barrier, ...]
+    pinned: tuple[Pinned, ...]
+    inexact: tuple[Pinned, ...]
+    variables: Mapping[str, Any]
+    axes: Mapping[str, tuple[Axis, ...]]
+    labels: Mapping[int, Labels]
+    signatures: tuple[Signature, ...]
+    group_of: Vector
+    unit_of: Vector
+    options: Options
+
+    def group(self, name: str) -> Group:
+        """Returns the group of that name.
+
+        Raises:
+            PlanError: there is none.
+        """
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise PlanError(
+            f"The model has no group of that name. Received: {name!r}. "
+            f"Its groups: {', '.join(g.name for g in self.groups)}."
+        )
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each weight by its path."""
+        return {p: tuple(v.shape) for p, v in self.variables.items()}
+
+    @cached_property
+    def everything(self) -> Mask:
+        """A mask under which every label lives."""
+        return np.ones(len(self.group_of), bool)
+
+    def alive(self, kept: Mapping[str, ArrayLike]) -> Mask:
+        """Returns which labels live when only these units are kept.
+
+        Args:
+            kept: per group, the units to keep; all of a group left out.
+        """
+        alive = self.everything.copy()
+        for number, group in enumerate(self.groups):
+            if group.name in kept:
+                lives = np.zeros(group.n_units, bool)
+                lives[np.asarray(kept[group.name], np.int64)] = True
+                mine = self.group_of == number
+                alive[mine] = lives[self.unit_of[mine]]
+        return alive
+
+    def parameters(self, alive: Mask | None = None) -> int:
+        """Returns the number of weight elements that live."""
+        mask = self.everything if alive is None else alive
+        return costing.parameters(self.axes, self.shapes, mask)
+
+    def cost(self, alive: Mask | None = None) -> Cost:
+        """Returns the cost of one call at batch size 1."""
+        mask = self.everything if alive is None else alive
+        rows = [
+            costing.call_cost(
+                call, rule_for(call.operation), signature, self.labels, mask
+            )
+            for call, signature in zip(
+                self.walk.calls, self.signatures, strict=True
+            )
+        ]
+        return Cost(
+            self.parameters(mask),
+            sum(row[0] for row in rows),
+            sum(row[1] for row in rows),
+            max((row[2] for row in rows), default=0),
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of calls, weight paths and shapes and groups, not of values.
+
+        Operations without weights count by kind: Keras numbers their names.
+        """
+        facts = {
+            "calls": [
+                [type(c.operation).__name__, list(c.inputs)]
+                for c in self.walk.calls
+            ],
+            "weights": {p: list(s) for p, s in self.shapes.items()},
+            "groups": [[g.name, g.n_units] for g in self.groups],
+        }
+        text = json.dumps(facts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        units = sum(group.n_units for group in self.groups)
+        return (
+            f"<ChannelGraph {units} units in {len(self.groups)} groups, "
+            f"{len(self.barriers)} barriers, {self.parameters():,} parameters>"
+        )
