@@ -9,6 +9,7 @@ from tf_diet.rules import (
     normalization,
     pooling,
     recurrent,
+    regularization,
     reshaping,
     slicing,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "normalization",
     "pooling",
     "recurrent",
+    "regularization",
     "reshaping",
     "slicing",
 ]

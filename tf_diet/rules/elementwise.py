@@ -1,10 +1,8 @@
 """Whatever treats every value alone, and broadcasting."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
-import numpy as np
 
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
@@ -173,7 +171,6 @@ class BinaryRule(Rule):
 
 @register_rule(
     keras.layers.ActivityRegularization,
-    keras.layers.AlphaDropout,
     keras.layers.ELU,
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
@@ -233,43 +230,3 @@ class SoftmaxRule(Rule):
             if vector is not None
         ]
         return Signature(outputs=[x], frozen=frozen)
-
-
-@register_rule(keras.layers.Dropout)
-class DropoutRule(Rule):
-    """Drops values, or slices where `noise_shape` says so."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through; a noise shape with sizes pins them."""
-        (x,) = inputs
-        shape = call.operation.noise_shape
-        frozen = [
-            (axis, f"{call.path!r} has a noise_shape of this size")
-            for axis, size in zip(x.axes, shape or (), strict=False)
-            if axis is not None and size not in (None, 1)
-        ]
-        return Signature(outputs=[x], frozen=frozen)
-
-
-@register_rule(keras.layers.Rescaling)
-class RescalingRule(Rule):
-    """Scale and offset, one for all or one a channel."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through; factors for each channel pin them."""
-        (x,) = inputs
-        layer: Any = call.operation
-        plain = np.ndim(layer.scale) == 0 and np.ndim(layer.offset) == 0
-        frozen = [
-            (axis, f"{call.path!r} has a factor for each channel")
-            for axis in x.known()
-        ]
-        return Signature(outputs=[x], frozen=[] if plain else frozen)
