@@ -137,6 +137,13 @@ class Rule(ABC):
         """Returns the call arguments as the trimmed operation needs them."""
         return args, kwargs
 
+    def settle(self, operation: Any) -> None:  # noqa: B027
+        """Derives what a layer works out from its weights, once they are set.
+
+        Args:
+            operation: the trimmed operation; most derive nothing.
+        """
+
     def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
         """Returns the floating-point operations of one call.
 

@@ -258,4 +258,6 @@ def fill(
         scale = scale_of.get(id(source))
         target.assign(cut(value, axes, alive, scale))
         pairs.append((source, target, axes))
+    if rule is not None:
+        rule.settle(new)
     return pairs
