@@ -71,6 +71,18 @@ class ChannelGraph:
         return {p: tuple(v.shape) for p, v in self.variables.items()}
 
     @cached_property
+    def prunable_share(self) -> float:
+        """The share of weight elements in at least one removable slice."""
+        removable = 0
+        for path, axes in self.axes.items():
+            stays = 1
+            for axis, size in zip(axes, self.shapes[path], strict=True):
+                fixed = size if axis is None else (self.group_of[axis] < 0)
+                stays *= int(np.sum(fixed))
+            removable += int(np.prod(self.shapes[path])) - stays
+        return removable / max(self.parameters(), 1)
+
+    @cached_property
     def everything(self) -> Mask:
         """A mask under which every label lives."""
         return np.ones(len(self.group_of), bool)

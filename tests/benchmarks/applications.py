@@ -1,0 +1,127 @@
+"""The law on every architecture of keras.applications, as a table.
+
+Run `PYTHONPATH=tests python tests/benchmarks/applications.py`; it goes on
+where it stopped and writes docs/results/applications.jsonl and .md. Each model
+has random weights, biases and statistics; at each rate the scores are random
+and uneven over the groups.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from datetime import date
+from pathlib import Path
+
+import keras
+import zoo
+
+import tf_diet
+from tf_diet.files import write_text
+from tf_diet.graph.build import build
+from tf_diet.progress import track
+from tf_diet.testing import law_error, random_inputs, randomise
+
+RATES = (0.1, 0.5, 0.9, 0.99)
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "results"
+LARGER = {"Inception": 75, "Xception": 71}
+
+
+def measure(name: str) -> dict:
+    """Returns one row of the table."""
+    family = next((f for f in LARGER if name.startswith(f)), "")
+    model = zoo.make(name, LARGER.get(family, 32))
+    randomise(model)
+    graph = build(model)
+    x = random_inputs(model, batch=1)
+    errors, reached = [], []
+    for seed, rate in enumerate(RATES):
+        started = time.perf_counter()
+        plan = tf_diet.plan(model, rate=rate, criterion=zoo.Uneven(), seed=seed)
+        planned = time.perf_counter()
+        small = plan.apply(model)
+        applied = time.perf_counter()
+        if rate == 0.5:
+            seconds = [planned - started, applied - planned]
+            assert small.count_params() == plan.cost_after.parameters
+        del small
+        errors.append(law_error(model, plan.kept_units, x, graph))
+        reached.append(plan.reached)
+    return {
+        "model": name,
+        "parameters": model.count_params(),
+        "share": graph.prunable_share,
+        "units": sum(group.n_units for group in graph.groups),
+        "groups": len(graph.groups),
+        "barriers": len(graph.barriers),
+        "errors": errors,
+        "reached": reached,
+        "seconds": seconds,
+    }
+
+
+def table(rows: list[dict]) -> str:
+    """Returns the page."""
+    lines = [
+        "# The law on keras.applications",
+        "",
+        "Largest difference between trimmed and masked outputs, relative to "
+        "the largest output, float32, at "
+        + ", ".join(f"{rate:.0%}" for rate in RATES)
+        + " of the parameters removed (or as far as the minimum of 2 units a "
+        "group allows). Share: weight elements that lie in a removable "
+        "slice. Seconds: plan and apply at 50 %.",
+        "",
+        "| model | parameters | share | units / groups | barriers | worst "
+        "error | removed at most | plan s | apply s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        plan, apply = row["seconds"]
+        lines.append(
+            f"| {row['model']} | {row['parameters'] / 1e6:.2f} M | "
+            f"{row['share']:.3f} | {row['units']} / {row['groups']} | "
+            f"{row['barriers']} | {max(row['errors']):.1e} | "
+            f"{max(row['reached']):.1%} | {plan:.2f} | {apply:.2f} |"
+        )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "ResNetRS and RegNet are not in Keras 3; they are built by "
+            "`tests/zoo.py`.",
+            "",
+            f"Made by `tests/benchmarks/applications.py` on {date.today()}, "
+            f"{os.cpu_count()} cores, {platform.system()} "
+            f"{platform.machine()}, keras {keras.__version__} on "
+            f"{keras.backend.backend()}.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=zoo.names())
+    parser.add_argument("--fresh", action="store_true", help="start again")
+    options = parser.parse_args()
+    store = FOLDER / "applications.jsonl"
+    rows: dict[str, dict] = {}
+    if store.exists() and not options.fresh:
+        for line in store.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            rows[row["model"]] = row
+    for name in track(options.names, "architectures"):
+        if name not in rows:
+            keras.backend.clear_session()
+            rows[name] = measure(name)
+            print(json.dumps(rows[name]), flush=True)
+            lines = [json.dumps(r) + "\n" for r in rows.values()]
+            write_text(store, "".join(lines))
+    order = [rows[name] for name in zoo.names() if name in rows]
+    write_text(FOLDER / "applications.md", table(order))
+
+
+if __name__ == "__main__":
+    main()

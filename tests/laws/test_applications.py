@@ -1,0 +1,47 @@
+"""The law on every family of keras.applications, ranked over the whole model.
+
+The score of a unit is random and that of a group is too, so that groups are
+cut in unequal shares, down to their minimum at the highest rates.
+"""
+
+import keras
+import numpy as np
+import pytest
+import zoo
+
+import tf_diet
+from tf_diet.graph.build import build
+from tf_diet.testing import law_error, random_inputs, randomise
+
+RATES = (0.1, 0.5, 0.9, 0.99)
+# The stream between blocks is normalised over its channels and stays.
+LEAST_SHARE = {"ConvNeXtTiny": 0.93}
+
+
+@pytest.mark.parametrize("name", zoo.FAMILIES)
+def test_law_at_every_rate(name, tmp_path):
+    model = zoo.make(name, zoo.FAMILIES[name])
+    randomise(model)
+    graph = build(model)
+    assert graph.prunable_share >= LEAST_SHARE.get(name, 0.99)
+    assert not graph.barriers
+    x = random_inputs(model, batch=1)
+    for seed, rate in enumerate(RATES):
+        plan = tf_diet.plan(model, rate=rate, criterion=zoo.Uneven(), seed=seed)
+        assert plan.reached >= rate or "minimum" in plan.not_reached
+        assert law_error(model, plan.kept_units, x, graph) <= 1e-5
+        if rate == 0.5:
+            check_trimmed(plan.apply(model), plan, graph, x, tmp_path)
+
+
+def check_trimmed(small, plan, graph, x, folder):
+    """It keeps every minimum and what was counted, saves and loads."""
+    assert small.count_params() == plan.cost_after.parameters
+    for group in graph.groups:
+        assert len(plan.kept_units[group.name]) >= group.minimum
+    small.save(folder / "small.keras")
+    again = keras.models.load_model(folder / "small.keras")
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(again(x)),
+        keras.ops.convert_to_numpy(small(x)),
+    )
