@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.graph.walk import walk
-from tf_diet.pruning.mask import mask
 from tf_diet.pruning.trim import trim
+from tf_diet.pruning.verify import TOLERANCE, law_error, random_inputs
 
-TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "float16": 1e-3}
+__all__ = [
+    "TOLERANCE",
+    "assert_law",
+    "check_rule",
+    "law_error",
+    "random_inputs",
+    "random_kept",
+    "randomise",
+]
 
 
 def randomise(model: keras.Model, seed: int = 0) -> None:
@@ -64,59 +71,6 @@ def random_kept(
         count = min(max(count, group.minimum), group.n_units)
         kept[group.name] = np.sort(rng.permutation(group.n_units)[:count])
     return kept
-
-
-def random_inputs(model: keras.Model, seed: int = 0, batch: int = 2) -> Any:
-    """Draws inputs that fit a model; unknown sizes become 12.
-
-    Args:
-        model: the model.
-        seed: of the draw.
-        batch: how many samples.
-    """
-    rng = np.random.default_rng(seed)
-
-    def draw(tensor: Any) -> Any:
-        shape = [12 if size is None else size for size in tensor.shape[1:]]
-        if "int" in str(tensor.dtype):
-            return rng.integers(0, 8, (batch, *shape))
-        return rng.normal(size=(batch, *shape)).astype(str(tensor.dtype))
-
-    walked = walk(model)
-    return keras.tree.map_structure(
-        lambda slot: draw(walked.tensors[slot.key]), walked.input_structure
-    )
-
-
-def law_error(
-    model: keras.Model, kept: dict[str, Any], x: Any, graph: ChannelGraph
-) -> float:
-    """Returns how far trimmed and masked outputs are, relative to the largest.
-
-    Args:
-        model: the full model.
-        kept: per group, the units that stay.
-        x: inputs as the model takes them.
-        graph: the channel graph of the model.
-    """
-    alive = graph.alive(kept)
-    full = _outputs(mask(model, graph, alive), x)
-    small = _outputs(trim(model, graph, alive), x)
-    worst = 0.0
-    for one, other in zip(full, small, strict=True):
-        a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-        scale = np.abs(a).max(initial=0.0) or 1.0
-        worst = max(worst, float(np.abs(a - b).max(initial=0.0) / scale))
-    return worst
-
-
-def _outputs(model: keras.Model, x: Any) -> list[Any]:
-    """Returns the flattened outputs as arrays."""
-    # JAX compiles every operation by itself where a model is just called,
-    # TensorFlow takes longer to trace a model than to run it once.
-    if keras.backend.backend() == "jax":
-        return keras.tree.flatten(model.predict_on_batch(x))
-    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(x))]
 
 
 def assert_law(

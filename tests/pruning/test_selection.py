@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_diet.errors import InputError
 from tf_diet.graph.build import build
+from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.scaling import scalings
-from tf_diet.pruning.selection import Limits, scopes, select
+from tf_diet.pruning.selection import removable, scopes, select
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def scores(graph, seed=0):
 @pytest.mark.parametrize("scope", ["global", "local"])
 def test_rate_is_met_and_no_more_than_a_unit_too_much(graph, scope, rate, seed):
     values = scores(graph, seed)
-    order = scopes.get(scope)(values, Limits().floors(graph))
+    order = removable(graph, scopes.get(scope)(values), Limits())
     kept, reached = select(graph, order, rate)
     total = graph.parameters()
     count = sum(g.n_units - len(kept[g.name]) for g in graph.groups)
@@ -46,7 +46,7 @@ def test_rate_is_met_and_no_more_than_a_unit_too_much(graph, scope, rate, seed):
 
 def test_global_scope_removes_the_weakest_of_all(graph):
     values = scores(graph)
-    order = scopes.get("global")(values, Limits().floors(graph))
+    order = scopes.get("global")(values)
     kept, _ = select(graph, order, 0.5)
     gone = [
         values[g.name][unit]
@@ -63,7 +63,7 @@ def test_global_scope_removes_the_weakest_of_all(graph):
 
 
 def test_local_scope_takes_the_same_share_everywhere(graph):
-    order = scopes.get("local")(scores(graph), Limits().floors(graph))
+    order = scopes.get("local")(scores(graph))
     kept, _ = select(graph, order, 0.5)
     shares = [len(kept[g.name]) / g.n_units for g in graph.groups]
     assert max(shares) - min(shares) < 0.05
@@ -71,33 +71,10 @@ def test_local_scope_takes_the_same_share_everywhere(graph):
 
 def test_what_cannot_be_reached_stops_at_the_floors(graph):
     limits = Limits(min_width=3)
-    order = scopes.get("global")(scores(graph), limits.floors(graph))
-    kept, reached = select(graph, order, 0.999)
+    order = scopes.get("global")(scores(graph))
+    kept, reached = select(graph, order, 0.999, limits)
     assert reached < 0.999
     assert {len(units) for units in kept.values()} == {3}
-
-
-def test_limits_keep_whole_groups_and_cap_the_rest(graph):
-    limits = Limits(keep=("gru", "pitch*"), max_rate=0.25)
-    floors = limits.floors(graph)
-    for group in graph.groups:
-        if group.name == "gru" or group.name.startswith("pitch"):
-            assert floors[group.name] == group.n_units
-        else:
-            assert floors[group.name] == np.ceil(0.75 * group.n_units)
-
-
-@pytest.mark.parametrize(
-    ("limits", "words"),
-    [
-        (Limits(keep=("nothing*",)), "Groups: "),
-        (Limits(min_width=0), "cannot be emptied"),
-        (Limits(max_rate=1.5), "between 0 and 1"),
-    ],
-)
-def test_bad_limits(graph, limits, words):
-    with pytest.raises(InputError, match=words):
-        limits.floors(graph)
 
 
 def test_scalings():

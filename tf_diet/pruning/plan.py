@@ -14,7 +14,7 @@ from tf_diet.errors import PlanError
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.cost import Cost
-from tf_diet.graph.groups import Barrier, Pinned
+from tf_diet.graph.groups import Barrier, Options, Pinned
 from tf_diet.graph.labels import kept_positions
 from tf_diet.graph.show import render
 from tf_diet.pruning.optimizer import compile_like
@@ -38,6 +38,8 @@ class PruningPlan:
         pinned: units that could not be considered, with the reason.
         alignment: how activations met the target, by group.
         not_reached: why less than `rate` goes; empty when it is reached.
+        options: what the graph was built with.
+        inexact: units that the law is not promised for once some of them go.
     """
 
     fingerprint: str
@@ -52,6 +54,16 @@ class PruningPlan:
     pinned: tuple[Pinned, ...] = ()
     alignment: Mapping[str, str] = field(default_factory=dict)
     not_reached: str = ""
+    options: Options = Options()  # noqa: RUF009  (frozen itself)
+    inexact: tuple[Pinned, ...] = ()
+
+    @property
+    def lawful(self) -> bool:
+        """Whether the trimmed model computes what the masked one does."""
+        return all(
+            len(self.kept_units[i.name]) == self.widths[i.name]
+            for i in self.inexact
+        )
 
     def graph(self, model: keras.Model) -> ChannelGraph:
         """Returns the channel graph of a model that this plan fits.
@@ -59,7 +71,7 @@ class PruningPlan:
         Raises:
             PlanError: the plan was made for another architecture.
         """
-        graph = build(model)
+        graph = build(model, self.options)
         if graph.fingerprint != self.fingerprint:
             raise PlanError(
                 "The plan was made for another model. Received: a model with "
@@ -116,7 +128,11 @@ class PruningPlan:
             for name in ("cost_before", "cost_after"):
                 data[name] = Cost(**data[name])
             data["barriers"] = tuple(Barrier(**b) for b in data["barriers"])
-            data["pinned"] = tuple(Pinned(**p) for p in data["pinned"])
+            for name in ("pinned", "inexact"):
+                data[name] = tuple(Pinned(**p) for p in data.get(name, ()))
+            options = data.get("options", {})
+            ties = tuple(tuple(t) for t in options.get("ties", ()))
+            data["options"] = Options(**{**options, "ties": ties})
             return cls(**data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PlanError(
@@ -145,6 +161,13 @@ class PruningPlan:
         lines += [
             f"barrier: {b.path} ({b.kind}): {b.reason}" for b in self.barriers
         ]
+        lines += [
+            f"inexact: {i.name} ({i.n_units}): {i.reason}"
+            for i in self.inexact
+            if len(self.kept_units[i.name]) < self.widths[i.name]
+        ]
+        if not self.lawful:
+            lines.append("the law is not promised for this plan: retrain")
         if self.not_reached:
             lines.append(f"not reached: {self.not_reached}")
         return "\n".join(lines)

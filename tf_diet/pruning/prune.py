@@ -9,9 +9,10 @@ from tf_diet.criteria.criterion import Criterion
 from tf_diet.criteria.rank import rank
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
+from tf_diet.pruning.limits import Limits, listed
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.scaling import scalings
-from tf_diet.pruning.selection import Limits, Scope, scopes, select
+from tf_diet.pruning.selection import Scope, scopes, select
 
 
 def plan(
@@ -43,8 +44,8 @@ def plan(
         The plan; `plan.apply(model)` makes the smaller model.
 
     Raises:
-        InputError: the rate, a name or the data cannot be used.
-        UnsupportedModelError: the model is neither functional nor Sequential.
+        InputError: the rate, a name, a limit or the data cannot be used.
+        UnsupportedModelError: the model cannot be walked.
 
     Source:
         Esling et al., "Diet deep generative audio models with structured
@@ -59,18 +60,19 @@ def plan(
     order_of = scopes.get(scope) if isinstance(scope, str) else scope
     scale = scalings.get(scaling) if isinstance(scaling, str) else scaling
     limits = Limits() if limits is None else limits
-    graph = build(model)
-    floors = limits.floors(graph)
+    graph = build(model, limits.options())
+    # Ranking may take long: what is wrong with the limits is said before.
+    limits.bounds(graph)
     scores = rank(model, graph, data, criterion, seed=seed)
     values = {name: scale(v) for name, v in scores.values.items()}
-    kept, reached = select(graph, order_of(values, floors), rate)
+    kept, reached = select(graph, order_of(values), rate, limits)
     not_reached = ""
     if reached < rate:
-        floor = ", ".join(f"{n} ({k})" for n, k in floors.items())
+        widths = [f"{name} ({len(units)})" for name, units in kept.items()]
         not_reached = (
             f"asked to remove {rate:.1%} of the parameters, only "
             f"{reached:.1%} can go: every group is at its minimum: "
-            f"{floor or 'there is no removable group'}"
+            f"{listed(widths) if widths else 'there is no removable group'}"
         )
     return PruningPlan(
         fingerprint=graph.fingerprint,
@@ -90,6 +92,8 @@ def plan(
         pinned=graph.pinned,
         alignment=dict(scores.alignment),
         not_reached=not_reached,
+        options=graph.options,
+        inexact=graph.inexact,
     )
 
 

@@ -1,0 +1,175 @@
+"""The law for users: the trimmed model computes what the masked one does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+from numpy.typing import ArrayLike
+
+from tf_diet.errors import PlanError
+from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.walk import Walk, sublayers, walk
+from tf_diet.pruning.mask import mask
+from tf_diet.pruning.plan import PruningPlan
+from tf_diet.pruning.trim import trim
+
+TOLERANCE = {
+    "float64": 1e-10,
+    "float32": 1e-5,
+    "float16": 1e-3,
+    "bfloat16": 1e-2,
+}
+
+
+def verify(
+    model: keras.Model, trimmed: keras.Model, plan: PruningPlan, x: Any = None
+) -> float:
+    """Checks that a trimmed model is the full one without its dead units.
+
+    The right-hand side is the full model with its dead units at zero, with
+    the weights that it has. Call it before the trimmed model is trained on.
+
+    Args:
+        model: the full model.
+        trimmed: what `plan.apply(model)` returned, or what was saved of it.
+        plan: the plan between them.
+        x: inputs as the model takes them; drawn at random when left out.
+
+    Returns:
+        The largest error of an output, relative to its largest value. It is
+        not judged where the plan shrinks at the price of the law
+        (`Limits(exact=False)`): the log then says so.
+
+    Raises:
+        PlanError: the models differ by more than rounding, or the plan was
+            made for another model.
+
+    Example:
+        >>> plan = tf_diet.plan(model, (x, y), rate=0.5)
+        >>> tf_diet.verify(model, plan.apply(model), plan)
+        2.1e-07
+    """
+    graph = plan.graph(model)
+    x = random_inputs(model) if x is None else x
+    full = mask(model, graph, graph.alive(plan.kept_units))
+    errors = errors_of(full, trimmed, x)
+    if len(errors) != len(graph.walk.outputs):
+        raise PlanError(
+            f"The trimmed model {trimmed.name!r} does not come from this plan. "
+            f"Received: {len(errors)} comparable outputs of "
+            f"{len(graph.walk.outputs)}. Pass what plan.apply(model) returned."
+        )
+    worst = int(np.argmax(errors)) if errors else 0
+    error = errors[worst] if errors else 0.0
+    if not plan.lawful:
+        logging.warning(
+            "the plan shrinks layers at the price of the law, which is "
+            "therefore not promised: outputs differ by %.2g",
+            error,
+        )
+        return error
+    bound = _tolerance(graph)
+    if not error <= bound:
+        raise PlanError(
+            f"The trimmed model {trimmed.name!r} does not compute what "
+            f"{model.name!r} does with its dead units at zero; worst is the "
+            f"output of {_output_name(graph.walk, worst)!r}. Received: an "
+            f"error of {error:.2g} of its largest value, more than "
+            f"{bound:.0e}. If it was trained or changed after plan.apply, "
+            "verify it before; if not, a rule of a custom layer is wrong: "
+            "see tf_diet.testing.check_rule."
+        )
+    return error
+
+
+def errors_of(full: keras.Model, small: keras.Model, x: Any) -> list[float]:
+    """Returns how far two models are apart at each output.
+
+    Args:
+        full: one model.
+        small: another with outputs of the same shapes; those of other shapes
+            are left out.
+        x: inputs as both take them.
+
+    Returns:
+        For each output the largest difference over the largest value.
+    """
+    errors = []
+    pairs = zip(_outputs(full, x), _outputs(small, x), strict=False)
+    for one, other in pairs:
+        a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
+        if a.shape == b.shape:
+            scale = np.abs(a).max(initial=0.0) or 1.0
+            error = float(np.abs(a - b).max(initial=0.0) / scale)
+            errors.append(np.inf if np.isnan(error) else error)
+    return errors
+
+
+def law_error(
+    model: keras.Model,
+    kept: Mapping[str, ArrayLike],
+    x: Any,
+    graph: ChannelGraph,
+) -> float:
+    """Returns how far trimmed and masked outputs are, relative to the largest.
+
+    Args:
+        model: the full model.
+        kept: per group, the units that stay.
+        x: inputs as the model takes them.
+        graph: the channel graph of the model.
+    """
+    alive = graph.alive(kept)
+    small = trim(model, graph, alive)
+    return max(errors_of(mask(model, graph, alive), small, x), default=0.0)
+
+
+def random_inputs(model: keras.Model, seed: int = 0, batch: int = 2) -> Any:
+    """Draws inputs that fit a model; unknown sizes become 12.
+
+    Args:
+        model: the model.
+        seed: of the draw.
+        batch: how many samples.
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw(tensor: Any) -> Any:
+        shape = [12 if size is None else size for size in tensor.shape[1:]]
+        if "int" in str(tensor.dtype):
+            return rng.integers(0, 8, (batch, *shape))
+        return rng.normal(size=(batch, *shape)).astype(str(tensor.dtype))
+
+    walked = walk(model)
+    return keras.tree.map_structure(
+        lambda slot: draw(walked.tensors[slot.key]), walked.input_structure
+    )
+
+
+def _outputs(model: keras.Model, x: Any) -> list[Any]:
+    """Returns the flattened outputs as arrays."""
+    # JAX compiles every operation by itself where a model is just called,
+    # TensorFlow takes longer to trace a model than to run it once.
+    if keras.backend.backend() == "jax":
+        return keras.tree.flatten(model.predict_on_batch(x))
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(x))]
+
+
+def _tolerance(graph: ChannelGraph) -> float:
+    """Returns the bound of the coarsest precision in a model."""
+    found = {
+        layer.compute_dtype
+        for call in graph.walk.calls
+        for layer in sublayers(call.operation)
+    }
+    bounds = [TOLERANCE[name] for name in found if name in TOLERANCE]
+    return max(bounds, default=TOLERANCE["float32"])
+
+
+def _output_name(walked: Walk, number: int) -> str:
+    """Returns the path of the call that makes an output of a model."""
+    key = walked.outputs[number]
+    call = walked.producers.get(key)
+    return f"input {number}" if call is None else call.path
