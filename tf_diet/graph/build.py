@@ -18,10 +18,14 @@ from tf_diet.graph.groups import (
 )
 from tf_diet.graph.labels import Axis, Labels, Partition, Vector
 from tf_diet.graph.probe import passes
-from tf_diet.graph.rule import Fresh, Signature, own_variables, rule_for
+from tf_diet.graph.rule import (
+    Fresh,
+    Signature,
+    barrier_reason,
+    own_variables,
+    rule_for,
+)
 from tf_diet.graph.walk import Call, Walk, replay, sublayers, walk
-
-_NO_RULE = "it has no pruning rule"
 
 
 def build(model: Any, options: Options | None = None) -> ChannelGraph:
@@ -137,7 +141,7 @@ class _Builder:
                     ],
                 )
         kind = type(call.operation).__name__
-        why = call.closed or _NO_RULE
+        why = call.closed or barrier_reason(call.operation)
         reason = f"{call.path!r} ({kind}): {why}"
         frozen = [(v, reason) for x in inputs for v in x.known()]
         self.stops.append((call, why, [vector for vector, _ in frozen]))

@@ -78,6 +78,13 @@ class Fresh:
         self._partition.freeze(vector, reason)
         return vector
 
+    def free(self, count: int) -> Vector:
+        """Returns labels that no layer owns: they live unless tied.
+
+        One value that is spread over many positions can be spread over fewer.
+        """
+        return self._partition.make(count)
+
 
 class Rule(ABC):
     """All that is known of a kind of layer or operation.
@@ -208,6 +215,15 @@ class Rule(ABC):
 
 
 _RULES: dict[Any, Rule] = {}
+_BARRIERS: dict[str, str] = {}
+_NO_RULE = "it has no pruning rule"
+_PREFIXES = {
+    "keras.src.ops": "ops",
+    "keras.ops": "ops",
+    "keras.src.activations": "ops",
+    "keras.src.legacy": "legacy",
+    "keras.": "layers",
+}
 
 
 def register_rule(*kinds: Any) -> Callable[[type[Rule]], type[Rule]]:
@@ -245,14 +261,49 @@ def rule_for(operation: Any) -> Rule | None:
     kind = type(operation)
     if kind in _RULES:
         return _RULES[kind]
-    if kind.__module__.startswith(("keras.src.ops", "keras.ops")):
-        return _RULES.get(f"ops.{kind.__name__}")
-    return None
+    name = kind_name(kind)
+    return _RULES.get(name) if name.startswith("ops.") else None
 
 
 def registered() -> list[Any]:
     """Returns every kind that has a rule."""
     return list(_RULES)
+
+
+def register_barrier(reason: str, *kinds: str) -> None:
+    """Files why operations stop the graph: no rule could ever be right.
+
+    Names are enough, so that a kind need not exist in every Keras.
+
+    Args:
+        reason: reads on from "the layer stops the graph: ".
+        kinds: names of the form of `kind_name`.
+    """
+    for kind in kinds:
+        _BARRIERS[kind] = reason
+
+
+def kind_name(kind: type) -> str:
+    """Returns the name of a class of Keras, "" for any other.
+
+    It is "ops." and the name of the class for an operation of `keras.ops` or
+    `keras.activations`, "layers." and the name of the class for the others,
+    "legacy." for what stands in for a layer of old.
+    """
+    for module, prefix in _PREFIXES.items():
+        if kind.__module__.startswith(module):
+            return f"{prefix}.{kind.__name__}"
+    return ""
+
+
+def barrier_reason(operation: Any) -> str:
+    """Returns why an operation that has no rule stops the graph."""
+    return _BARRIERS.get(kind_name(type(operation)), _NO_RULE)
+
+
+def barriers() -> dict[str, str]:
+    """Returns every kind that is known to stop the graph, and why."""
+    return dict(_BARRIERS)
 
 
 def own_variables(operation: Any) -> dict[str, Any]:
