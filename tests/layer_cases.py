@@ -5,6 +5,8 @@ a registered layer is in neither table.
 """
 
 from keras import layers
+from keras.src.applications.convnext import LayerScale, StochasticDepth
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 SEQUENCE = (12, 6)
 IMAGE = (8, 8, 6)
@@ -37,6 +39,7 @@ CASES = {
     "Cropping1D": (layers.Cropping1D, SEQUENCE),
     "Cropping2D": (layers.Cropping2D, IMAGE),
     "Cropping3D": (lambda: layers.Cropping3D(1), VOLUME),
+    "CustomScaleLayer": (lambda: CustomScaleLayer(0.2), SEQUENCE, SEQUENCE),
     "Dense": (lambda: layers.Dense(9, activation="relu"), SEQUENCE),
     "DepthwiseConv1D": (
         lambda: layers.DepthwiseConv1D(3, depth_multiplier=2),
@@ -58,8 +61,11 @@ CASES = {
     "GlobalMaxPooling1D": (layers.GlobalMaxPooling1D, SEQUENCE),
     "GlobalMaxPooling2D": (layers.GlobalMaxPooling2D, IMAGE),
     "GlobalMaxPooling3D": (layers.GlobalMaxPooling3D, VOLUME),
+    "GroupNormalization": (lambda: layers.GroupNormalization(3), SEQUENCE),
     "Identity": (layers.Identity, SEQUENCE),
     "LSTM": (lambda: layers.LSTM(7), SEQUENCE),
+    "LayerNormalization": (layers.LayerNormalization, SEQUENCE),
+    "LayerScale": (lambda: LayerScale(1e-6, 6), SEQUENCE),
     "LeakyReLU": (layers.LeakyReLU, SEQUENCE),
     "MaxPooling1D": (layers.MaxPooling1D, SEQUENCE),
     "MaxPooling2D": (layers.MaxPooling2D, IMAGE),
@@ -67,7 +73,10 @@ CASES = {
     "Maximum": (layers.Maximum, SEQUENCE, SEQUENCE),
     "Minimum": (layers.Minimum, SEQUENCE, SEQUENCE),
     "Multiply": (layers.Multiply, SEQUENCE, SEQUENCE),
+    "Normalization": (layers.Normalization, SEQUENCE),
+    "PReLU": (layers.PReLU, SEQUENCE),
     "Permute": (lambda: layers.Permute((2, 1)), SEQUENCE),
+    "RMSNormalization": (layers.RMSNormalization, SEQUENCE),
     "ReLU": (lambda: layers.ReLU(max_value=6.0), SEQUENCE),
     "RepeatVector": (lambda: layers.RepeatVector(3), (6,)),
     "Rescaling": (lambda: layers.Rescaling(0.5, 0.1), SEQUENCE),
@@ -82,7 +91,9 @@ CASES = {
     "SpatialDropout1D": (lambda: layers.SpatialDropout1D(0.2), SEQUENCE),
     "SpatialDropout2D": (lambda: layers.SpatialDropout2D(0.2), IMAGE),
     "SpatialDropout3D": (lambda: layers.SpatialDropout3D(0.2), VOLUME),
+    "StochasticDepth": (lambda: StochasticDepth(0.2), SEQUENCE),
     "Subtract": (layers.Subtract, SEQUENCE, SEQUENCE),
+    "UnitNormalization": (layers.UnitNormalization, SEQUENCE),
     "UpSampling1D": (layers.UpSampling1D, SEQUENCE),
     "UpSampling2D": (layers.UpSampling2D, IMAGE),
     "UpSampling3D": (layers.UpSampling3D, VOLUME),

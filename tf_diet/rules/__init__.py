@@ -1,6 +1,7 @@
 """All that is known of layers: one file a family, one class a layer."""
 
 from tf_diet.rules import (
+    applications,
     convolution,
     dense,
     elementwise,
@@ -15,6 +16,7 @@ from tf_diet.rules import (
 )
 
 __all__ = [
+    "applications",
     "convolution",
     "dense",
     "elementwise",

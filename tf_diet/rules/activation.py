@@ -1,53 +1,68 @@
-"""Which activation functions treat every channel alone."""
+"""Activations: which functions treat every channel alone, and PReLU."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from tf_diet.graph.labels import Vector
+from tf_diet.graph.labels import Axis, Labels, Vector
+from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.walk import Call
 
-_POINTWISE = frozenset(
-    {
-        "celu",
-        "elu",
-        "exponential",
-        "gelu",
-        "hard_shrink",
-        "hard_sigmoid",
-        "hard_silu",
-        "hard_tanh",
-        "leaky_relu",
-        "linear",
-        "log_sigmoid",
-        "mish",
-        "relu",
-        "relu6",
-        "selu",
-        "sigmoid",
-        "silu",
-        "soft_shrink",
-        "softplus",
-        "softsign",
-        "squareplus",
-        "swish",
-        "tanh",
-        "tanh_shrink",
-        "threshold",
-    }
+_NAMES = (
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+)
+# The functions themselves: a user's own function may bear any name.
+_POINTWISE = [
+    getattr(room, name)
+    for room in (keras.activations, keras.ops)
+    for name in _NAMES
+    if hasattr(room, name)
+]
+_LAYERS = (
+    keras.layers.ELU,
+    keras.layers.Identity,
+    keras.layers.LeakyReLU,
+    keras.layers.ReLU,
 )
 
 
 def mixing(activation: Any) -> str | None:
     """Returns why an activation ties channels together, or None."""
-    if activation is None:
+    if isinstance(activation, keras.layers.Activation):
+        activation = activation.activation
+    if activation is None or type(activation) in _LAYERS:
+        return None
+    if any(activation is function for function in _POINTWISE):
         return None
     name = getattr(activation, "__name__", type(activation).__name__)
-    if name in _POINTWISE:
-        shipped = getattr(keras.activations, name, None)
-        if shipped is activation or name in {"relu6", "swish"}:
-            return None
-    if isinstance(activation, keras.layers.ReLU | keras.layers.LeakyReLU):
-        return None
     return f"the activation {name!r} may mix its channels"
 
 
@@ -55,3 +70,20 @@ def pin(call_path: str, activation: Any, units: Vector) -> list[Any]:
     """Returns the `frozen` entry that an activation asks for, if any."""
     reason = mixing(activation)
     return [(units, f"{call_path!r}: {reason}")] if reason else []
+
+
+@register_rule(keras.layers.PReLU)
+class PReLURule(Rule):
+    """A slope for each position, but for the axes that share theirs."""
+
+    pointwise_in_time = True
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through; slopes follow the axes they lie along."""
+        (x,) = inputs
+        axes: list[Axis] = list(x.axes[1:])
+        for place in call.operation.shared_axes or ():
+            axes[place - 1] = None
+        return Signature(outputs=[x], weights={"alpha": tuple(axes)})

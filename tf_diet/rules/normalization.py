@@ -1,33 +1,42 @@
-"""Normalisations that treat every channel alone."""
+"""Normalisations, and what else scales and shifts along axes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from tf_diet.graph.labels import Labels, Mask, kept_positions
+from tf_diet.errors import StreamingError
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector, kept_positions
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
 
 
-@register_rule(keras.layers.BatchNormalization)
-class BatchNormalizationRule(Rule):
-    """Scale, shift and statistics follow the channels they belong to."""
+def places(axis: Any, rank: int) -> list[int]:
+    """Returns axes as places from the front, in the order given."""
+    given = [axis] if isinstance(axis, int) else list(axis)
+    return [place % rank for place in given]
+
+
+def statistics(call: Call, axes: Sequence[Axis]) -> list[tuple[Vector, str]]:
+    """Returns what shrinks only at the price of the law, with the reason."""
+    reason = f"{call.path!r} takes statistics over this axis"
+    return [(axis, reason) for axis in axes if axis is not None]
+
+
+class Normalizer(Rule):
+    """What normalisations share: shapes stay, a few operations a value."""
 
     pointwise_in_time = True
+    per_value = 2
 
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through."""
-        x = inputs[0]
-        seen = x.axes[call.operation.axis]
-        names = ("gamma", "beta", "moving_mean", "moving_variance")
-        return Signature(outputs=[x], weights=dict.fromkeys(names, (seen,)))
+    def across(self, call: Call) -> list[int]:
+        """Returns the axes whose positions are not treated alike."""
+        axis = call.operation.axis
+        return places(axis, len(call.output_specs[0].shape))
 
     def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
-        """A multiply and an add for each value, statistics folded."""
+        """A few operations for each living value."""
         elements = 1
         for axis, size in zip(
             signature.outputs[0].axes[1:],
@@ -36,7 +45,212 @@ class BatchNormalizationRule(Rule):
         ):
             count = 1 if size is None else size
             elements *= count if axis is None else int(alive[axis].sum())
-        return 2 * elements
+        return self.per_value * elements
+
+    def step(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        state: Mapping[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
+        """Applies the layer to one frame, where time is not looked along."""
+        if len(call.output_specs[0].shape) > 2 and 1 in self.across(call):
+            kind = type(call.operation).__name__
+            raise StreamingError(
+                f"The layer {call.path!r} cannot run one frame at a time. "
+                f"Received: {kind} over axis 1, which is time. Normalise over "
+                "the channels only."
+            )
+        return super().step(call, args, kwargs, state)
+
+
+@register_rule(keras.layers.BatchNormalization)
+class BatchNormalizationRule(Normalizer):
+    """Scale, shift and statistics follow the channels they belong to."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through."""
+        x = inputs[0]
+        seen = x.axes[call.operation.axis]
+        weights = dict.fromkeys(_BATCH_WEIGHTS, (seen,))
+        return Signature(outputs=[x], weights=weights)
+
+
+_BATCH_WEIGHTS = (
+    "gamma",
+    "beta",
+    "moving_mean",
+    "moving_variance",
+    "moving_stddev",
+    "renorm_mean",
+    "renorm_stddev",
+)
+
+
+@register_rule(keras.layers.LayerNormalization)
+class LayerNormalizationRule(Normalizer):
+    """Mean and variance over axes, which a missing channel changes."""
+
+    per_value = 8
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through; the axes of the statistics are inexact."""
+        (x,) = inputs
+        order = places(call.operation.axis, x.rank)
+        seen = tuple(x.axes[place] for place in order)
+        frozen = []
+        if order != sorted(order):
+            reason = f"{call.path!r} has weights in another order than its axes"
+            frozen = [(axis, reason) for axis in seen if axis is not None]
+        return Signature(
+            outputs=[x],
+            weights={"gamma": seen, "beta": seen},
+            frozen=frozen,
+            inexact=statistics(call, seen),
+        )
+
+
+@register_rule(keras.layers.GroupNormalization)
+class GroupNormalizationRule(Normalizer):
+    """Statistics within groups of channels: whole groups can go."""
+
+    per_value = 8
+
+    def across(self, call: Call) -> list[int]:
+        """Returns all axes: statistics are taken over positions too."""
+        return list(range(1, len(call.output_specs[0].shape)))
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Ties the channels of a group; one group of all is inexact."""
+        (x,) = inputs
+        layer = call.operation
+        place = layer.axis % x.rank
+        seen = x.axes[place]
+        others = [axis for n, axis in enumerate(x.axes) if n != place]
+        inexact = statistics(call, others)
+        ties: list[tuple[Vector, Vector]] = []
+        groups: Axis = None
+        if seen is not None and layer.groups == 1:
+            inexact += statistics(call, [seen])
+        elif seen is not None:
+            columns = seen.reshape(layer.groups, -1).T
+            groups = columns[0]
+            ties = [(columns[0], column) for column in columns[1:]]
+        return Signature(
+            outputs=[x],
+            weights={"gamma": (seen,), "beta": (seen,)},
+            sizes={"groups": groups},
+            ties=ties,
+            inexact=inexact,
+        )
+
+
+@register_rule(keras.layers.RMSNormalization)
+class RMSNormalizationRule(Normalizer):
+    """Divides by a mean of squares: exact once its count is corrected."""
+
+    per_value = 4
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through; the scale makes up for those that go."""
+        (x,) = inputs
+        order = places(call.operation.axis, x.rank)
+        seen = tuple(x.axes[place] for place in order)
+        known = [axis for axis in seen if axis is not None]
+        reason = f"{call.path!r} takes its mean over another axis with units"
+        frozen = [(axis, reason) for axis in known[:-1]]
+        if order != list(range(x.rank - len(order), x.rank)):
+            # Keras broadcasts the scale along the last axes all the same.
+            reason = f"{call.path!r} has a scale along other axes than its mean"
+            frozen = [(axis, reason) for axis in x.known()]
+        return Signature(
+            outputs=[x],
+            weights={"scale": seen},
+            frozen=frozen,
+            scales={"scale": (known[-1], -0.5)} if known else {},
+        )
+
+    def config(
+        self, call: Call, signature: Signature, alive: Mask
+    ) -> dict[str, Any]:
+        """Corrects epsilon, which stands beside the mean."""
+        config = dict(call.operation.get_config())
+        for axis, _ in signature.scales.values():
+            config["epsilon"] = corrected(config["epsilon"], axis, alive)
+        return config
+
+
+def corrected(epsilon: float | None, axis: Vector, alive: Mask) -> float:
+    """Returns the epsilon that goes with a mean over what lives of an axis."""
+    full = keras.config.epsilon() if epsilon is None else epsilon
+    return float(full * len(axis) / alive[axis].sum())
+
+
+@register_rule(keras.layers.UnitNormalization)
+class UnitNormalizationRule(Normalizer):
+    """Divides by the length, to which zeros add nothing."""
+
+    per_value = 3
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through."""
+        return Signature(outputs=[inputs[0]])
+
+
+@register_rule(keras.layers.Normalization)
+class DataNormalizationRule(Normalizer):
+    """A mean and variance that were given, or that `adapt` found."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through; statistics follow the axes they kept."""
+        (x,) = inputs
+        seen = tuple(x.axes[n] for n in _kept_axes(call.operation, x.rank))
+        return Signature(outputs=[x], weights={"mean": seen, "variance": seen})
+
+    def config(
+        self, call: Call, signature: Signature, alive: Mask
+    ) -> dict[str, Any]:
+        """Takes the given statistics of the positions that live."""
+        config = dict(call.operation.get_config())
+        (x,) = signature.outputs
+        if config["mean"] is None:
+            return config
+        order = _kept_axes(call.operation, x.rank)
+        for name in ("mean", "variance"):
+            value = np.asarray(config[name])
+            axes = [x.axes[n] for n in order][len(order) - value.ndim :]
+            config[name] = take_factors(value, axes, alive).tolist()
+        return config
+
+    def settle(self, operation: Any) -> None:
+        """Derives the constants that the layer works with."""
+        operation.finalize_state()
+
+
+def _kept_axes(layer: Any, rank: int) -> list[int]:
+    return sorted(places(layer.axis, rank))
+
+
+def take_factors(value: Any, axes: Sequence[Axis], alive: Mask) -> Any:
+    """Returns what lives of an array that broadcasts along some axes."""
+    for place, axis in enumerate(axes):
+        size = value.shape[place]
+        if axis is not None and size > 1:
+            value = np.take(value, kept_positions(axis, size, alive), place)
+    return value
 
 
 @register_rule(keras.layers.Rescaling)
@@ -50,13 +264,12 @@ class RescalingRule(Rule):
     ) -> Signature:
         """Passes labels through; one channel spread over many stays."""
         (x,) = inputs
-        given = [_per_axis(call.operation, name) for name in _FACTORS]
+        reason = f"{call.path!r} spreads one channel over many"
         frozen = [
-            (axis, f"{call.path!r} spreads one channel over many")
-            for place, axis in enumerate(x.axes, start=-x.rank)
-            if axis is not None
-            and len(axis) == 1
-            and any(sizes.get(place, 1) > 1 for sizes in given)
+            (axis, reason)
+            for name in _FACTORS
+            for axis, size in _along(call.operation, name, x)
+            if axis is not None and len(axis) == 1 < size
         ]
         return Signature(outputs=[x], frozen=frozen)
 
@@ -67,28 +280,23 @@ class RescalingRule(Rule):
         config = dict(call.operation.get_config())
         (x,) = signature.outputs
         for name in _FACTORS:
-            value = getattr(call.operation, name)
-            sizes = _per_axis(call.operation, name)
-            for number, (place, size) in enumerate(sizes.items()):
-                axis = x.axes[place]
-                if axis is not None and size > 1:
-                    kept = kept_positions(axis, size, alive)
-                    value = np.take(np.asarray(value), kept, axis=number)
-            if value is not getattr(call.operation, name):
-                config[name] = value.tolist()
+            value = np.asarray(getattr(call.operation, name))
+            axes = [axis for axis, _ in _along(call.operation, name, x)]
+            if any(axis is not None for axis in axes):
+                config[name] = take_factors(value, axes, alive).tolist()
         return config
 
 
 _FACTORS = ("scale", "offset")
 
 
-def _per_axis(layer: Any, name: str) -> dict[int, int]:
-    """Returns the negative axis and size that each axis of a factor meets."""
+def _along(layer: Any, name: str, x: Labels) -> list[tuple[Axis, int]]:
+    """Returns the labels that each axis of a factor meets, and its size."""
     shape = np.shape(getattr(layer, name))
-    behind = 0
+    end = x.rank
     # Keras moves the scale, and not the offset, to the front of an image.
-    if name == "scale" and shape:
-        first = keras.config.image_data_format() == "channels_first"
-        behind = 3 - len(shape) if first else 0
-    start = -len(shape) - behind
-    return {start + number: size for number, size in enumerate(shape)}
+    first = keras.config.image_data_format() == "channels_first"
+    if name == "scale" and shape and first:
+        end -= 3 - len(shape)
+    axes = x.axes[end - len(shape) : end]
+    return list(zip(axes, shape, strict=True))

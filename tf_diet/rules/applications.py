@@ -1,0 +1,60 @@
+"""The layers that models of `keras.applications` define for themselves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras.src.applications.convnext import LayerScale, StochasticDepth
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+
+from tf_diet.graph.labels import Labels
+from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.walk import Call
+from tf_diet.rules.elementwise import broadcast
+
+
+@register_rule(LayerScale)
+class LayerScaleRule(Rule):
+    """A factor for each channel, in ConvNeXt."""
+
+    pointwise_in_time = True
+
+    def weights(self, operation: Any) -> dict[str, Any]:
+        """Names the factors, which have no name of their own."""
+        return {"gamma": operation.gamma}
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through."""
+        (x,) = inputs
+        return Signature(
+            outputs=[x],
+            weights={"gamma": (x.channels,)},
+            sizes={"projection_dim": x.channels},
+        )
+
+
+@register_rule(StochasticDepth)
+class StochasticDepthRule(Rule):
+    """Drops whole samples in training, in ConvNeXt."""
+
+    pointwise_in_time = True
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through."""
+        return Signature(outputs=[inputs[0]])
+
+
+@register_rule(CustomScaleLayer)
+class CustomScaleRule(Rule):
+    """A sum of two, the second times a number, in InceptionResNet."""
+
+    pointwise_in_time = True
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Ties both."""
+        return broadcast(call, inputs)
