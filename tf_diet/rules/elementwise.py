@@ -1,109 +1,66 @@
 """Whatever treats every value alone, and broadcasting."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Vector
+from tf_diet.graph.labels import Axis, Labels, Mask, Partition, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call, Slot
 from tf_diet.rules.activation import mixing
 
-_UNARY = [
-    "Abs",
-    "Absolute",
-    "Cast",
-    "Ceil",
-    "Celu",
-    "Clip",
-    "Copy",
-    "Cos",
-    "Cosh",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Exp2",
-    "Expm1",
-    "Floor",
-    "Gelu",
-    "HardSigmoid",
-    "HardSilu",
-    "HardTanh",
-    "Identity",
-    "IsFinite",
-    "IsInf",
-    "IsNan",
-    "LeakyRelu",
-    "Log",
-    "Log10",
-    "Log1p",
-    "Log2",
-    "LogSigmoid",
-    "LogicalNot",
-    "Mish",
-    "NanToNum",
-    "Negative",
-    "Reciprocal",
-    "Relu",
-    "Relu6",
-    "Round",
-    "Rsqrt",
-    "Selu",
-    "Sigmoid",
-    "Sign",
-    "Silu",
-    "Sin",
-    "Sinh",
-    "SoftShrink",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-    "Square",
-    "Squareplus",
-    "StopGradient",
-    "Tan",
-    "Tanh",
-    "TanhShrink",
-    "Threshold",
-    "Trunc",
-]
-_BINARY = [
-    "Add",
-    "Arctan2",
-    "Divide",
-    "DivideNoNan",
-    "Equal",
-    "FloorDivide",
-    "Greater",
-    "GreaterEqual",
-    "Less",
-    "LessEqual",
-    "LogicalAnd",
-    "LogicalOr",
-    "LogicalXor",
-    "Maximum",
-    "Minimum",
-    "Mod",
-    "Multiply",
-    "NotEqual",
-    "Power",
-    "Subtract",
-    "TrueDivide",
-    "Where",
-]
+_UNARY = """
+    Abs Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Array
+    BitwiseInvert BitwiseNot Cast Cbrt Ceil Celu Conj Conjugate
+    ConvertToTensor Copy Cos Cosh Deg2rad Elu Erf Erfc Erfinv Exp
+    Exp2 Expm1 Fabs Floor FullLike Gelu HardShrink HardSigmoid HardSilu
+    HardTanh I0 Imag Isfinite Isinf Isnan Isneginf Isposinf Isreal LeakyRelu
+    Log Log10 Log1p Log2 LogSigmoid LogicalNot Mish NanToNum Negative
+    OnesLike Rad2deg ReLU Real Reciprocal Relu Relu6 Round Rsqrt
+    SaturateCast Selu Sigmoid Sign Signbit Silu Sin Sinc Sinh SoftShrink
+    Softplus Softsign SparsePlus SparseSigmoid Sqrt Square Squareplus
+    StopGradient Tan Tanh TanhShrink Threshold Trunc ZerosLike
+"""
+_SEVERAL = """
+    Add Arctan2 BitwiseAnd BitwiseLeftShift BitwiseOr BitwiseRightShift
+    BitwiseXor Divide DivideNoNan Equal FloorDivide Fmax Fmin Fmod Gcd
+    Greater GreaterEqual Heaviside Hypot Isclose Lcm Ldexp LeftShift Less
+    LessEqual Logaddexp Logaddexp2 LogicalAnd LogicalOr LogicalXor Maximum
+    Minimum Mod Multiply Nextafter NotEqual Polar Power RightShift Select
+    Subtract TrueDivide
+"""
+
+
+def constant(value: Any) -> Any:
+    """Returns an array that is no tensor of the graph, as numpy; else None."""
+    if isinstance(value, keras.KerasTensor | keras.Variable | Slot):
+        return None
+    if hasattr(value, "shape"):
+        return keras.ops.convert_to_numpy(value)
+    return None
 
 
 def operands(
-    call: Call, inputs: Sequence[Labels]
+    call: Call, inputs: Sequence[Labels], constants: bool = True
 ) -> list[tuple[Labels, tuple[int | None, ...]]]:
-    """Returns labels and shape of every operand, constants included."""
+    """Returns labels and shape of every operand.
+
+    Args:
+        call: the application.
+        inputs: the labels of each input.
+        constants: whether arrays that can be cut count.
+    """
     known = iter(zip(inputs, call.input_specs, strict=True))
     found = []
     for leaf in keras.tree.flatten((call.args, dict(call.kwargs))):
         if isinstance(leaf, Slot):
             labels, spec = next(known)
             found.append((labels, spec.shape))
-        elif hasattr(leaf, "shape"):
+        elif isinstance(leaf, keras.Variable) or (
+            constants and hasattr(leaf, "shape")
+        ):
             shape = tuple(leaf.shape)
             found.append((Labels.none(len(shape)), shape))
     return found
@@ -113,15 +70,26 @@ def broadcast(call: Call, inputs: Sequence[Labels]) -> Signature:
     """Combines operands that broadcast as in numpy.
 
     Equal axes are tied; where an axis of size 1 meets a longer one, the unit
-    of size 1 stays; what meets constant data stays.
+    of size 1 stays; what meets data stays.
+    """
+    return combine(call, operands(call, inputs))
+
+
+def combine(
+    call: Call,
+    given: Sequence[tuple[Labels, tuple[int | None, ...]]],
+) -> Signature:
+    """Broadcasts operands of these labels and shapes as in numpy.
+
+    Args:
+        call: the application.
+        given: labels and shape of each operand.
     """
     shape = call.output_specs[0].shape
-    rank = len(shape)
     ties: list[tuple[Vector, Vector]] = []
     frozen: list[tuple[Vector, str]] = []
     axes: list[Axis] = []
-    given = operands(call, inputs)
-    for place in range(-rank, 0):
+    for place in range(-len(shape), 0):
         size = shape[place]
         full: list[Vector] = []
         fixed = False
@@ -143,22 +111,29 @@ def broadcast(call: Call, inputs: Sequence[Labels]) -> Signature:
     return Signature(outputs=[Labels(tuple(axes))], ties=ties, frozen=frozen)
 
 
-@register_rule(*(f"ops.{name}" for name in _UNARY))
-class UnaryRule(Rule):
-    """One value in, one value out."""
+def pinned(
+    call: Call, inputs: Sequence[Labels], reason: str, **kwargs: Any
+) -> Signature:
+    """Lets nothing through: all that reaches the call stays.
 
-    pointwise_in_time = True
+    Args:
+        call: the application.
+        inputs: the labels of each input.
+        reason: reads on from the path of the call.
+        kwargs: the other fields of the signature.
+    """
+    return Signature(
+        outputs=[Labels.none(len(spec.shape)) for spec in call.output_specs],
+        frozen=[
+            (v, f"{call.path!r} {reason}") for x in inputs for v in x.known()
+        ],
+        **kwargs,
+    )
 
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through; array arguments are broadcast."""
-        return broadcast(call, inputs)
 
-
-@register_rule(*(f"ops.{name}" for name in _BINARY))
-class BinaryRule(Rule):
-    """Several operands, broadcast against each other."""
+@register_rule(*(f"ops.{name}" for name in (_UNARY + _SEVERAL).split()))
+class BroadcastRule(Rule):
+    """Value by value, operands broadcast; constants are cut with the rest."""
 
     pointwise_in_time = True
 
@@ -166,7 +141,99 @@ class BinaryRule(Rule):
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
         """Ties equal axes."""
-        return broadcast(call, inputs)
+        if not self.fits(call):
+            return pinned(call, inputs, "has a result of another shape")
+        return combine(call, operands(call, inputs, constants=False))
+
+    def fits(self, call: Call) -> bool:
+        """Says whether the result has the shape of the operands."""
+        ranks = [len(spec.shape) for spec in call.input_specs]
+        leaves = keras.tree.flatten((call.args, dict(call.kwargs)))
+        ranks += [len(leaf.shape) for leaf in leaves if hasattr(leaf, "shape")]
+        return len(call.output_specs[0].shape) == max(ranks)
+
+    def arguments(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inputs: Sequence[Labels],
+        alive: Mask,
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Cuts constants along the axes of the result that have units."""
+        axes = self.signature(call, inputs, Fresh(Partition())).outputs[0].axes
+
+        def cut(value: Any) -> Any:
+            array = constant(value)
+            if array is None:
+                return value
+            for place, axis in enumerate(axes[::-1], 1):
+                wide = place <= array.ndim and array.shape[-place] > 1
+                if axis is not None and wide:
+                    kept = np.flatnonzero(alive[axis])
+                    array = np.take(array, kept, axis=-place)
+            return array
+
+        args, kwargs = keras.tree.map_structure(cut, (args, kwargs))
+        return args, kwargs
+
+
+@register_rule("ops.Where")
+class WhereRule(BroadcastRule):
+    """Chooses between two, or finds the places where a condition holds."""
+
+    def fits(self, call: Call) -> bool:
+        """Says whether there is something to choose between."""
+        return len(call.args) + len(call.kwargs) > 1 and super().fits(call)
+
+
+@register_rule("ops.Clip")
+class ClipRule(Rule):
+    """Limits every value; the limits are in the config."""
+
+    pointwise_in_time = True
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through; limits for each channel pin them."""
+        operation = call.operation
+        if np.ndim(operation.x_min) == np.ndim(operation.x_max) == 0:
+            return Signature(outputs=[inputs[0]])
+        return pinned(call, inputs, "has limits for each channel")
+
+    def rebuild(
+        self,
+        call: Call,
+        inputs: Sequence[Labels],
+        signature: Signature,
+        alive: Mask,
+    ) -> Any:
+        """Makes it anew: limits in arrays have no config."""
+        operation = call.operation
+        return type(operation)(
+            operation.x_min, operation.x_max, name=operation.name
+        )
+
+
+@register_rule("ops.Digitize", "ops.IsIn", "ops.SearchSorted")
+class TableRule(Rule):
+    """Looks every value up in a table."""
+
+    pointwise_in_time = True
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes the values' labels through; the table stays whole."""
+        sought = type(call.operation).__name__ == "SearchSorted"
+        value = call.args[1 if sought else 0]
+        if not isinstance(value, Slot):
+            return pinned(call, inputs, "looks constants up in it")
+        place = call.inputs.index(value.key)
+        table = [x for number, x in enumerate(inputs) if number != place]
+        frozen = pinned(call, table, "looks values up in it").frozen
+        return Signature(outputs=[inputs[place]], frozen=frozen)
 
 
 @register_rule(
@@ -209,7 +276,9 @@ class ActivationRule(Rule):
         return Signature(outputs=[x], frozen=frozen if reason else [])
 
 
-@register_rule(keras.layers.Softmax, "ops.Softmax", "ops.LogSoftmax")
+@register_rule(
+    keras.layers.Softmax, "ops.Softmax", "ops.LogSoftmax", "ops.Sparsemax"
+)
 class SoftmaxRule(Rule):
     """Normalises over an axis, so every unit of it matters to all others."""
 
@@ -218,15 +287,15 @@ class SoftmaxRule(Rule):
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Pins the axis that is normalised over."""
+        """Passes labels through; the axis normalised over is not exact."""
         x = inputs[0]
         axes = call.operation.axis
         places = (
             [axes] if isinstance(axes, int) else list(axes or range(x.rank))
         )
-        frozen = [
+        inexact = [
             (vector, f"{call.path!r} normalises over this axis")
             for vector in (x.axes[place] for place in places)
             if vector is not None
         ]
-        return Signature(outputs=[x], frozen=frozen)
+        return Signature(outputs=[x], inexact=inexact)
