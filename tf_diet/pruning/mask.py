@@ -69,18 +69,43 @@ def zero(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
     return value
 
 
+class _Silence(keras.layers.Layer):
+    """Puts zeros at dead positions.
+
+    It chooses instead of multiplying, since a dead channel need not be finite
+    (0 / 0, log 0), and is a layer, since operations lose the masks of time
+    steps that Keras hangs on tensors.
+
+    Args:
+        living: per axis that has dead positions, booleans that broadcast.
+    """
+
+    def __init__(self, living: list[Mask]) -> None:
+        super().__init__(autocast=False)
+        self.living = living
+        self.supports_masking = True
+
+    def call(self, value: Any) -> Any:
+        for positions in self.living:
+            value = keras.ops.where(
+                positions, value, keras.ops.zeros_like(value)
+            )
+        return value
+
+    def compute_output_spec(self, value: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(value.shape, value.dtype)
+
+
 def _silence(value: Any, labels: Labels, alive: Mask) -> Any:
-    for place, axis in enumerate(labels.axes):
-        if axis is not None and not alive[axis].all():
-            factor = _factor(value, place, axis, alive)
-            if str(value.dtype) == "bool":
-                value = keras.ops.logical_and(value, factor)
-            else:
-                value = value * factor
-    return value
+    living = [
+        _along(value, place, axis, alive)
+        for place, axis in enumerate(labels.axes)
+        if axis is not None and not alive[axis].all()
+    ]
+    return _Silence(living)(value) if living else value
 
 
-def _factor(value: Any, place: int, axis: Vector, alive: Mask) -> Any:
+def _along(value: Any, place: int, axis: Vector, alive: Mask) -> Mask:
     shape = [1] * len(value.shape)
     shape[place] = len(axis)
-    return alive[axis].reshape(shape).astype(str(value.dtype))
+    return alive[axis].reshape(shape)

@@ -170,8 +170,8 @@ def _remake(graph: ChannelGraph, call: Call, alive: Mask, names: _Names) -> Any:
             f"Received: {type(operation).__name__}: {error}. Give the class "
             "get_config and an __init__ that takes what it returns."
         ) from error
+    new.name = names(call)
     if isinstance(new, keras.Layer):
-        new.name = names(call)
         for owner, attribute, _ in _initializers(new):
             setattr(owner, attribute, keras.initializers.Zeros())
     return new
