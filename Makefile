@@ -1,5 +1,7 @@
 # make demo   set up, then the main job on the sounds that ship
 # make test   set up, then every test
+# make test-jax     the core's tests on the JAX backend
+# make test-oldest  the same on the oldest Keras that setup.cfg admits
 # make lint   style, types and the import order of the rooms
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +9,12 @@ BIN := $(VENV)/bin
 DEMO_FLAGS ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: setup demo test lint
+# The oldest Keras is the one that setup.cfg names.
+OLDEST := .venv-oldest
+KERAS := $(shell sed -n 's/^ *keras>=//p' setup.cfg)
+CORE_TESTS := tests/graph tests/rules tests/pruning tests/laws
+
+.PHONY: setup demo test test-jax test-oldest lint
 
 setup: $(VENV)/.ready
 
@@ -21,6 +28,18 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-jax: setup
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(CORE_TESTS)
+
+$(OLDEST)/.ready: setup.cfg
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --editable '.[jax]' keras==$(KERAS) \
+		pytest pytest-xdist hypothesis
+	touch $@
+
+test-oldest: $(OLDEST)/.ready
+	KERAS_BACKEND=jax $(OLDEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
 
 lint: setup
 	$(BIN)/ruff check tf_diet tests examples docs
