@@ -104,6 +104,9 @@ class _Builder:
         else:
             signature = rule.signature(call, inputs, fresh)
             weights = rule.weights(call.operation)
+            if signature.stop:
+                seen = [v for x in inputs for v in x.known()]
+                self.stops.append((call, signature.stop, seen))
         for first, second in signature.ties:
             self.partition.tie(first, second)
         for vector, reason in signature.frozen:
@@ -113,7 +116,7 @@ class _Builder:
                 self.partition.freeze(vector, reason)
             else:
                 self.inexact.append((vector, reason))
-        outputs = _union(v for o in signature.outputs for v in o.known())
+        outputs = _made(signature) if weights else _union([])
         for name, variable in weights.items():
             none = (None,) * len(variable.shape)
             axes = signature.weights.get(name, none)
@@ -335,6 +338,18 @@ def _split(
     owners = group_of[axis]
     for number in np.unique(owners[owners >= 0]).tolist():
         yield number, np.where(owners == number, unit_of[axis], -1)
+
+
+def _made(signature: Signature) -> Vector:
+    """Returns the labels of the outputs, and what the call ties to them."""
+    outputs = _union(v for o in signature.outputs for v in o.known())
+    tied = [
+        other
+        for pair in signature.ties
+        for one, other in (pair, pair[::-1])
+        if np.isin(one, outputs).any()
+    ]
+    return _union([outputs, *tied])
 
 
 def _union(vectors: Iterable[Vector]) -> Vector:

@@ -38,6 +38,8 @@ class Signature:
         scales: per weight name, an axis and a power: the living values are
             multiplied by (kept / original) ** power, where a layer divides
             by the number of its channels.
+        stop: why the call stops the graph after all, where a rule knows the
+            kind of layer but not what is inside; empty otherwise.
     """
 
     outputs: Sequence[Labels]
@@ -47,6 +49,7 @@ class Signature:
     frozen: Sequence[tuple[Vector, str]] = ()
     inexact: Sequence[tuple[Vector, str]] = ()
     scales: Mapping[str, tuple[Vector, float]] = field(default_factory=dict)
+    stop: str = ""
 
 
 class Fresh:
