@@ -42,14 +42,6 @@ def test_three_rounds_of_pruning_the_pruned():
         model = trim(model, graph, graph.alive(random_kept(graph, 0.3, seed)))
 
 
-def test_float64_leaves_nothing_but_rounding():
-    keras.config.set_floatx("float64")
-    try:
-        assert_law(graphs.recurrent_mix(), rate=0.5, tolerance=1e-10)
-    finally:
-        keras.config.set_floatx("float32")
-
-
 def test_trimmed_model_saves_and_loads(tmp_path):
     model = graphs.ddsp_synthesiser()
     randomise(model)
