@@ -2,10 +2,14 @@
 
 from tf_diet.rules import (
     applications,
+    attention,
+    contraction,
     convolution,
     dense,
+    einsum_dense,
     elementwise,
     embedding,
+    heads,
     merging,
     normalization,
     pooling,
@@ -17,10 +21,14 @@ from tf_diet.rules import (
 
 __all__ = [
     "applications",
+    "attention",
+    "contraction",
     "convolution",
     "dense",
+    "einsum_dense",
     "elementwise",
     "embedding",
+    "heads",
     "merging",
     "normalization",
     "pooling",
