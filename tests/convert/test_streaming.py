@@ -182,6 +182,11 @@ def test_several_outputs_come_by_name():
     }
 
 
+class Unknown(layers.Layer):
+    def call(self, x):
+        return x + 1
+
+
 REFUSED = {
     "looks ahead": (
         lambda x: layers.Conv1D(4, 3, padding="same", name="wide")(x),
@@ -211,11 +216,15 @@ REFUSED = {
         lambda x: layers.GlobalAveragePooling1D(name="mean")(x),
         r"'mean'.*mixes time steps.*causal",
     ),
-    "no rule": (
+    "both directions": (
         lambda x: layers.Bidirectional(
             layers.GRU(2, return_sequences=True), name="both"
         )(x),
-        r"'both'.*Received: Bidirectional.*no rule",
+        r"'both'.*Received: Bidirectional.*mixes time steps",
+    ),
+    "no rule": (
+        lambda x: Unknown(name="unknown")(x),
+        r"'unknown'.*Received: Unknown.*no rule",
     ),
 }
 

@@ -11,12 +11,15 @@ from tf_diet.rules import (
     embedding,
     heads,
     merging,
+    nested,
     normalization,
     pooling,
     recurrent,
+    recurrent_cells,
     regularization,
     reshaping,
     slicing,
+    wrappers,
 )
 
 __all__ = [
@@ -30,10 +33,13 @@ __all__ = [
     "embedding",
     "heads",
     "merging",
+    "nested",
     "normalization",
     "pooling",
     "recurrent",
+    "recurrent_cells",
     "regularization",
     "reshaping",
     "slicing",
+    "wrappers",
 ]

@@ -1,75 +1,99 @@
-"""Recurrent layers: SimpleRNN, GRU and LSTM."""
+"""Recurrent layers: a cell over time, and what skips time steps."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
 from tf_diet.errors import StreamingError
-from tf_diet.graph.labels import Axis, Labels, Mask, last
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
+from tf_diet.graph.walk import Call, TensorSpec
+from tf_diet.rules.contraction import bound, operand
+from tf_diet.rules.nested import (
+    Composed,
+    ComposedRule,
+    Part,
+    compose,
+    enter,
+    match,
+)
+from tf_diet.rules.recurrent_cells import ConvLSTMCellRule, step_call
 
 
-class _Recurrent(Rule):
-    """One cell over time; a cell's gates live and die with it.
+class _Recurrent(ComposedRule):
+    """One cell over time; its states go round from step to step."""
 
-    Args of subclasses:
-        gates: how many blocks of `units` columns the kernels have.
-    """
-
-    gates = 1
-    n_states = 1
-
-    def signature(
+    def joined(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Makes `units` units; initial states are tied to them."""
-        x, *states = inputs
-        layer = call.operation
-        units = fresh(layer.units)
-        columns = np.tile(units, self.gates)
-        bias: tuple[Axis, ...] = (columns,)
-        if getattr(layer, "reset_after", False):
-            bias = (None, columns)
-        sequence = last(3 if layer.return_sequences else 2, units)
-        returned = self.n_states if layer.return_state else 0
+    ) -> Composed:
+        """Asks the cell; what it returns as a state it is given as one."""
+        given = bound(call)
+        x = operand(call, inputs, given["sequences"])
+        inner = self.step_of(call, TensorSpec(_timeless(x.shape), "float32"))
+        before = [
+            _state_labels(spec, self.state_axis(call), fresh)
+            for spec in inner.input_specs[1:]
+        ]
+        frame = Labels(_timeless(x.labels.axes))
+        part = self.enter(inner, [frame, *before], fresh)
+        y, *after = part.signature.outputs
         frozen = [
             (axis, f"{call.path!r} runs along this axis")
-            for axis in x.axes[:-1]
+            for axis in (x.labels.axes[1], *_masks(call, inputs, given))
             if axis is not None
         ]
-        ties = []
-        for state in states:
-            if state.channels is None:
-                frozen.append(
-                    (units, f"{call.path!r} starts from a state that is fixed")
-                )
-            else:
-                ties.append((units, state.channels))
-        return Signature(
-            outputs=[sequence, *[last(2, units)] * returned],
-            weights={
-                "kernel": (x.channels, columns),
-                "recurrent_kernel": (units, columns),
-                "bias": bias,
-            },
-            sizes={"units": units},
+        ties: list[tuple[Vector, Vector]] = []
+        reason = f"{call.path!r} starts from a state that is fixed"
+        for one, other in [
+            *zip(before, after, strict=True),
+            *zip(before, _initial(call, inputs, given), strict=False),
+        ]:
+            more_ties, more_frozen = match(one, other, reason)
+            ties += more_ties
+            frozen += more_frozen
+        layer = call.operation
+        if layer.return_sequences:
+            y = Labels((y.axes[0], None, *y.axes[1:]))
+        return compose(
+            [y, *after] if layer.return_state else [y],
+            [part],
             ties=ties,
             frozen=frozen,
+            sizes=part.signature.sizes,
         )
 
-    def positions(self, call: Call, signature: Signature, alive: Mask) -> int:
+    def step_of(self, call: Call, frame: TensorSpec) -> Call:
+        """Returns the call of the cell at one time step."""
+        return step_call(call, call.operation.cell, frame)
+
+    def enter(
+        self, inner: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Part:
+        """Returns what the rule of the cell says."""
+        return enter("", inner, inputs, fresh)
+
+    def state_axis(self, call: Call) -> int:
+        """Returns the axis of a state that has units."""
+        return -1
+
+    def inner(self, operation: Any) -> dict[str, Any]:
+        """Returns the cell, whose weights keep their names."""
+        return {"": operation.cell}
+
+    def times(self, call: Call) -> int:
         """Returns the number of time steps."""
-        return int(call.input_specs[0].shape[1] or 1)
+        x = bound(call)["sequences"]
+        return int(call.input_specs[call.inputs.index(x.key)].shape[1] or 1)
 
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
         """Names one vector of units a state: "state", or "state_0", ..."""
-        shape = (batch, call.operation.units)
-        if self.n_states == 1:
-            return {"state": shape}
-        return {f"state_{number}": shape for number in range(self.n_states)}
+        sizes = keras.tree.flatten(call.operation.cell.state_size)
+        if len(sizes) == 1:
+            return {"state": (batch, sizes[0])}
+        return {f"state_{n}": (batch, size) for n, size in enumerate(sizes)}
 
     def step(
         self,
@@ -93,12 +117,44 @@ class _Recurrent(Rule):
         )
         outputs, states = [], list(state.values())
         for x in inputs:
-            y, states = cell(x, states)
-            outputs.append(keras.ops.reshape(y, (batch, 1, layer.units)))
+            nested = states
+            if keras.tree.is_nested(cell.state_size):
+                nested = keras.tree.pack_sequence_as(cell.state_size, states)
+            y, after = cell(x, nested)
+            states = keras.tree.flatten(after)
+            outputs.append(keras.ops.reshape(y, (batch, 1, y.shape[-1])))
         cell.set_weights(layer.cell.get_weights())
         if frame > 1:
             outputs = [keras.ops.concatenate(outputs, axis=1)]
         return outputs[0], dict(zip(state, states, strict=True))
+
+
+def _timeless(axes: Sequence[Any]) -> tuple[Any, ...]:
+    return (axes[0], *axes[2:])
+
+
+def _state_labels(spec: TensorSpec, place: int, fresh: Fresh) -> Labels:
+    size = spec.shape[place]
+    assert size is not None
+    return Labels.none(len(spec.shape)).at(place, fresh.free(size))
+
+
+def _initial(
+    call: Call, inputs: Sequence[Labels], given: Mapping[str, Any]
+) -> list[Labels]:
+    """Returns the labels of the states that a layer is told to start from."""
+    return [
+        operand(call, inputs, state).labels
+        for state in keras.tree.flatten(given.get("initial_state"))
+        if state is not None
+    ]
+
+
+def _masks(
+    call: Call, inputs: Sequence[Labels], given: Mapping[str, Any]
+) -> list[Axis]:
+    mask = given.get("mask")
+    return [] if mask is None else list(operand(call, inputs, mask).labels.axes)
 
 
 def _check_causal(call: Call) -> None:
@@ -111,7 +167,9 @@ def _check_causal(call: Call) -> None:
         else "it also returns its last state"
         if layer.return_state
         else "its first state is given by the model"
-        if len(call.inputs) > 1
+        if bound(call).get("initial_state") is not None
+        else "a mask makes it skip frames"
+        if bound(call).get("mask") is not None
         else ""
     )
     if reason:
@@ -122,21 +180,101 @@ def _check_causal(call: Call) -> None:
         )
 
 
-@register_rule(keras.layers.SimpleRNN)
-class SimpleRNNRule(_Recurrent):
-    """Elman's recurrent layer."""
+class _OneLayer(_Recurrent):
+    """A cell and its loop in one layer, which has the cell's config."""
+
+    def rebuild(
+        self,
+        call: Call,
+        inputs: Sequence[Labels],
+        signature: Signature,
+        alive: Mask,
+    ) -> Any:
+        """Returns a new layer from the config with the units recounted."""
+        return Rule.rebuild(self, call, inputs, signature, alive)
 
 
-@register_rule(keras.layers.LSTM)
-class LSTMRule(_Recurrent):
-    """Long short-term memory: input, forget, cell and output gates."""
+@register_rule(keras.layers.SimpleRNN, keras.layers.GRU, keras.layers.LSTM)
+class RecurrentRule(_OneLayer):
+    """Elman's recurrent layer, gated recurrent units, long short-term memory.
 
-    gates = 4
-    n_states = 2
+    What tells them apart is in the rules of their cells.
+    """
 
 
-@register_rule(keras.layers.GRU)
-class GRURule(_Recurrent):
-    """Gated recurrent unit: update, reset and candidate gates."""
+@register_rule(keras.layers.RNN)
+class RNNRule(_Recurrent):
+    """Any cell, or a stack of cells, over time."""
 
-    gates = 3
+    def entries(self, made: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the new cell."""
+        return {"cell": made[""]}
+
+
+@register_rule(
+    keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D, keras.layers.ConvLSTM3D
+)
+class ConvLSTMRule(_OneLayer):
+    """An LSTM over feature maps; filters are the units."""
+
+    cell = ConvLSTMCellRule()
+
+    def step_of(self, call: Call, frame: TensorSpec) -> Call:
+        """Returns the call of the cell, whose states are feature maps."""
+        spec = call.output_specs[0]
+        if call.operation.return_sequences:
+            spec = replace(spec, shape=_timeless(spec.shape))
+        inner = step_call(call, call.operation.cell, frame, [spec, spec])
+        x, states = inner.args[0], keras.tree.flatten(inner.args[1:])
+        return replace(inner, args=(x, states))
+
+    def enter(
+        self, inner: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Part:
+        """Asks the rule that belongs to the cell."""
+        signature = self.cell.signature(inner, inputs, fresh)
+        return Part("", inner, self.cell, inputs, signature)
+
+    def missing(self, operation: Any) -> str:
+        """Nothing: the cell is always the same kind."""
+        return ""
+
+    def state_axis(self, call: Call) -> int:
+        """Returns the channel axis of a feature map."""
+        return self.cell.place(replace(call, operation=call.operation.cell))
+
+    def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
+        """Names nothing: it has no step form."""
+        return {}
+
+    def step(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        state: Mapping[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
+        """Refuses: feature maps as states are more than a board can hold."""
+        return Rule.step(self, call, args, kwargs, state)
+
+
+@register_rule(keras.layers.Masking)
+class MaskingRule(Rule):
+    """Marks time steps whose channels all have one value."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through; any value but zero pins the channels.
+
+        A dead channel is zero: it never speaks against a step of zeros.
+        """
+        (x,) = inputs
+        value = call.operation.mask_value
+        exact = np.ndim(value) == 0 and value == 0
+        frozen = [
+            (axis, f"{call.path!r} skips steps of a value other than zero")
+            for axis in (x.channels,)
+            if axis is not None and not exact
+        ]
+        return Signature(outputs=[x], frozen=frozen)
