@@ -16,13 +16,34 @@ VOLUME = (4, 4, 4, 3)
 CASES = {
     "Activation": (lambda: layers.Activation("sigmoid"), SEQUENCE),
     "ActivityRegularization": (layers.ActivityRegularization, SEQUENCE),
+    "AdaptiveAveragePooling1D": (
+        lambda: layers.AdaptiveAveragePooling1D(4),
+        SEQUENCE,
+    ),
+    "AdaptiveAveragePooling2D": (
+        lambda: layers.AdaptiveAveragePooling2D((2, 4)),
+        IMAGE,
+    ),
+    "AdaptiveAveragePooling3D": (
+        lambda: layers.AdaptiveAveragePooling3D(2),
+        VOLUME,
+    ),
+    "AdaptiveMaxPooling1D": (lambda: layers.AdaptiveMaxPooling1D(4), SEQUENCE),
+    "AdaptiveMaxPooling2D": (
+        lambda: layers.AdaptiveMaxPooling2D((2, 4)),
+        IMAGE,
+    ),
+    "AdaptiveMaxPooling3D": (lambda: layers.AdaptiveMaxPooling3D(2), VOLUME),
     "Add": (layers.Add, SEQUENCE, SEQUENCE),
+    "AdditiveAttention": (layers.AdditiveAttention, SEQUENCE, SEQUENCE),
     "AlphaDropout": (lambda: layers.AlphaDropout(0.2), SEQUENCE),
+    "Attention": (layers.Attention, SEQUENCE, SEQUENCE),
     "Average": (layers.Average, SEQUENCE, SEQUENCE),
     "AveragePooling1D": (lambda: layers.AveragePooling1D(2), SEQUENCE),
     "AveragePooling2D": (lambda: layers.AveragePooling2D(2), IMAGE),
     "AveragePooling3D": (lambda: layers.AveragePooling3D(2), VOLUME),
     "BatchNormalization": (layers.BatchNormalization, SEQUENCE),
+    "CenterCrop": (lambda: layers.CenterCrop(4, 5), IMAGE),
     "Concatenate": (layers.Concatenate, SEQUENCE, SEQUENCE),
     "Conv1D": (
         lambda: layers.Conv1D(7, 3, padding="causal", dilation_rate=2),
@@ -46,8 +67,13 @@ CASES = {
         SEQUENCE,
     ),
     "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(3), IMAGE),
+    "Dot": (lambda: layers.Dot(axes=2), SEQUENCE, SEQUENCE),
     "Dropout": (lambda: layers.Dropout(0.3), SEQUENCE),
     "ELU": (layers.ELU, SEQUENCE),
+    "EinsumDense": (
+        lambda: layers.EinsumDense("btc,cd->btd", (None, 7), bias_axes="d"),
+        SEQUENCE,
+    ),
     "Flatten": (layers.Flatten, SEQUENCE),
     "GRU": (lambda: layers.GRU(7, return_sequences=True), SEQUENCE),
     "GaussianDropout": (lambda: layers.GaussianDropout(0.2), SEQUENCE),
@@ -80,6 +106,7 @@ CASES = {
     "ReLU": (lambda: layers.ReLU(max_value=6.0), SEQUENCE),
     "RepeatVector": (lambda: layers.RepeatVector(3), (6,)),
     "Rescaling": (lambda: layers.Rescaling(0.5, 0.1), SEQUENCE),
+    "Resizing": (lambda: layers.Resizing(5, 4), IMAGE),
     "Reshape": (lambda: layers.Reshape((3, 4, 6)), SEQUENCE),
     "SeparableConv1D": (
         lambda: layers.SeparableConv1D(7, 3, depth_multiplier=2),
@@ -105,4 +132,7 @@ CASES = {
 # Layers that `check_rule` cannot feed, and the test file that holds them.
 ELSEWHERE = {
     "Embedding": "test_rules.py",
+    "ReversibleEmbedding": "test_embedding.py",
+    "GroupedQueryAttention": "test_heads.py",
+    "MultiHeadAttention": "test_heads.py",
 }
