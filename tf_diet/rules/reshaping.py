@@ -1,6 +1,7 @@
-"""Reshaping, permuting, repeating and reducing axes."""
+"""Reshaping: how labels spread when axes are merged and split."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -10,43 +11,122 @@ from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
 
+Shape = Sequence[int | None]
+Segment = tuple[range, range]
 
-def _frozen(call: Call, x: Labels, reason: str) -> list[tuple[Vector, str]]:
-    return [(vector, f"{call.path!r} {reason}") for vector in x.known()]
 
+@dataclass
+class Reshaped:
+    """What a reshape does to labels.
 
-def reshaped(
-    x: Labels,
-    before: Sequence[int | None],
-    after: Sequence[int | None],
-) -> Labels | None:
-    """Returns the labels after a row-major reshape, None if they do not fit.
-
-    The reshape is run on integers: each element of an array of the old shape
-    holds its label, and an axis of the new shape keeps the labels when they
-    vary along it alone.
+    Args:
+        axes: the labels of each axis after it.
+        ties: pairs of vectors that live and die together, since an axis is
+            cut into whole blocks.
+        frozen: vectors that must live.
     """
-    known = [place for place, axis in enumerate(x.axes) if axis is not None]
-    if not known:
-        return Labels.none(len(after))
-    if len(known) > 1:
-        return None
-    vector = x.axes[known[0]]
-    assert vector is not None
-    if None in before[1:] or None in after[1:]:
-        kept = known[0] == len(before) - 1 and before[-1] == after[-1]
-        return Labels.none(len(after)).at(-1, vector) if kept else None
-    shape = [1] * (len(before) - 1)
-    shape[known[0] - 1] = len(vector)
-    sizes = [int(size or 1) for size in before[1:]]
-    grid = np.broadcast_to(vector.reshape(shape), sizes)
-    grid = grid.reshape([int(size or 1) for size in after[1:]])
-    for place in range(grid.ndim):
-        along = np.moveaxis(grid, place, -1)
-        first = along.reshape(-1, grid.shape[place])[0]
-        if (along == first).all():
-            return Labels.none(len(after)).at(place + 1, first)
-    return None
+
+    axes: list[Axis]
+    ties: list[tuple[Vector, Vector]] = field(default_factory=list)
+    frozen: list[Vector] = field(default_factory=list)
+
+    def signature(self, call: Call) -> Signature:
+        """Returns it as the signature of a call."""
+        reason = f"{call.path!r} mixes this axis with others"
+        return Signature(
+            outputs=[Labels(tuple(self.axes))],
+            ties=self.ties,
+            frozen=[(vector, reason) for vector in self.frozen],
+        )
+
+
+def segments(before: Shape, after: Shape) -> list[Segment]:
+    """Cuts two shapes into the shortest runs of axes of equal product.
+
+    The runs are found from the last axis on. What is before the first unknown
+    size that faces another size is one run.
+    """
+    found: list[Segment] = []
+    i, j = len(before), len(after)
+    while i and j:
+        first, second = i - 1, j - 1
+        old, new = before[first], after[second]
+        while old != new and old is not None and new is not None:
+            if old < new and first:
+                first -= 1
+                size = before[first]
+                old = None if size is None else old * size
+            elif new < old and second:
+                second -= 1
+                size = after[second]
+                new = None if size is None else new * size
+            else:
+                old = None
+        if old is None or new is None:
+            break
+        found.append((range(first, i), range(second, j)))
+        i, j = first, second
+    if i or j:
+        found.append((range(i), range(j)))
+    return found[::-1]
+
+
+def reshaped(x: Labels, before: Shape, after: Shape) -> Reshaped:
+    """Returns what a row-major reshape does to labels.
+
+    Args:
+        x: the labels before it.
+        before: the shape before it, unknown sizes None.
+        after: the shape after it.
+    """
+    result = Reshaped([None] * len(after))
+    for old, new in segments(before, after):
+        if len(old) == len(new) == 1:
+            result.axes[new[0]] = x.axes[old[0]]
+            continue
+        known = [p for p in old if x.axes[p] is not None]
+        sizes = [before[p] for p in old], [after[p] for p in new]
+        if None in sizes[0] or None in sizes[1]:
+            result.frozen += [x.axes[p] for p in known]  # type: ignore[misc]
+        elif known:
+            _carry(x, before, after, (old, new), result)
+    return result
+
+
+def _carry(
+    x: Labels, before: Shape, after: Shape, segment: Segment, result: Reshaped
+) -> None:
+    """Runs a reshape on integers: each element holds the label of its unit.
+
+    An axis after it keeps labels that vary along it alone. Labels that vary
+    along several are tied until they vary along the first: whole blocks.
+    """
+    old, new = segment
+    vectors = {p: v for p in old if (v := x.axes[p]) is not None}
+    # Only where all units of one axis stay can another keep its own.
+    carrier, *others = sorted(vectors, key=lambda p: -len(vectors[p]))
+    result.frozen += [vectors[p] for p in others]
+    shape = [before[p] if p == carrier else 1 for p in old]
+    grid = np.broadcast_to(
+        vectors[carrier].reshape([int(size or 1) for size in shape]),
+        [int(before[p] or 1) for p in old],
+    ).reshape([int(after[p] or 1) for p in new])
+    varies = [
+        place
+        for place in range(grid.ndim)
+        if (grid != grid.take([0], axis=place)).any()
+    ]
+    if not varies:
+        # One unit, whose axis of size 1 may be gone.
+        result.frozen.append(vectors[carrier])
+        return
+    place = varies[0]
+    blocks = np.moveaxis(grid, place, 0).reshape(grid.shape[place], -1)
+    kept = blocks[:, 0].copy()
+    for other in blocks.T[1:]:
+        if (other != kept).any():
+            result.ties.append((kept, other.copy()))
+    result.axes[new[place]] = kept
 
 
 class _ReshapeRule(Rule):
@@ -55,21 +135,31 @@ class _ReshapeRule(Rule):
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Carries the labels over, or pins them."""
-        x = inputs[0]
+        """Carries the labels over; what mixes two axes pins one."""
         before, after = call.input_specs[0].shape, call.output_specs[0].shape
-        found = reshaped(x, before, after)
-        if found is not None:
-            return Signature(outputs=[found])
-        return Signature(
-            outputs=[Labels.none(len(after))],
-            frozen=_frozen(call, x, "mixes this axis with others"),
-        )
+        return reshaped(inputs[0], before, after).signature(call)
+
+
+@register_rule("ops.Ravel")
+class RavelRule(_ReshapeRule):
+    """All axes on one, the batch too."""
 
 
 @register_rule(keras.layers.Flatten)
 class FlattenRule(_ReshapeRule):
     """Positions and channels on one axis."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Carries the labels over; channels that come first go last."""
+        (x,) = inputs
+        before, after = call.input_specs[0].shape, call.output_specs[0].shape
+        if call.operation.data_format == "channels_first" and x.rank > 1:
+            order = [0, *range(2, x.rank), 1]
+            x = Labels(tuple(x.axes[place] for place in order))
+            before = tuple(before[place] for place in order)
+        return reshaped(x, before, after).signature(call)
 
 
 @register_rule(keras.layers.Reshape, "ops.Reshape")
@@ -79,10 +169,12 @@ class ReshapeRule(_ReshapeRule):
     def config(
         self, call: Call, signature: Signature, alive: Mask
     ) -> dict[str, Any]:
-        """Recounts the axis that carries units."""
+        """Recounts the axes that carry units; an open size stays open."""
         config = dict(call.operation.get_config())
         entry = "target_shape" if "target_shape" in config else "newshape"
         axes = signature.outputs[0].axes
+        if isinstance(config[entry], int):
+            return config
         shape = list(config[entry])
         for place in range(1, len(shape) + 1):
             axis = axes[-place]
@@ -90,167 +182,3 @@ class ReshapeRule(_ReshapeRule):
                 shape[-place] = int(alive[axis].sum())
         config[entry] = tuple(shape)
         return config
-
-
-class _AxesRule(Rule):
-    """An operation that moves whole axes about."""
-
-    def axes(self, call: Call, x: Labels) -> tuple[Axis, ...]:
-        raise NotImplementedError
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Moves the labels like the axes."""
-        return Signature(outputs=[Labels(self.axes(call, inputs[0]))])
-
-
-@register_rule(keras.layers.Permute)
-class PermuteRule(_AxesRule):
-    """Permutes all axes but the batch."""
-
-    def axes(self, call: Call, x: Labels) -> tuple[Axis, ...]:
-        """Returns the permuted labels."""
-        return (x.axes[0], *(x.axes[place] for place in call.operation.dims))
-
-
-@register_rule("ops.Transpose")
-class TransposeRule(_AxesRule):
-    """Permutes all axes."""
-
-    def axes(self, call: Call, x: Labels) -> tuple[Axis, ...]:
-        """Returns the permuted labels."""
-        order = call.operation.axes or tuple(reversed(range(x.rank)))
-        return tuple(x.axes[place] for place in order)
-
-
-@register_rule("ops.ExpandDims")
-class ExpandDimsRule(_AxesRule):
-    """Adds axes of size 1."""
-
-    pointwise_in_time = False
-
-    def axes(self, call: Call, x: Labels) -> tuple[Axis, ...]:
-        """Returns the labels with a gap at each new axis."""
-        given = call.operation.axis
-        places = [given] if isinstance(given, int) else list(given)
-        rank = x.rank + len(places)
-        new = {place % rank for place in places}
-        old = iter(x.axes)
-        return tuple(None if p in new else next(old) for p in range(rank))
-
-
-@register_rule("ops.Squeeze")
-class SqueezeRule(Rule):
-    """Removes axes of size 1."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Drops the axes; a unit alone on one of them stays."""
-        x = inputs[0]
-        given = call.operation.axis
-        if given is None:
-            shape = call.input_specs[0].shape
-            given = [p for p, size in enumerate(shape) if size == 1]
-        places = [given] if isinstance(given, int) else list(given)
-        gone = {place % x.rank for place in places}
-        reason = f"{call.path!r} removes its axis"
-        return Signature(
-            outputs=[
-                Labels(tuple(a for p, a in enumerate(x.axes) if p not in gone))
-            ],
-            frozen=[
-                (axis, reason)
-                for place, axis in enumerate(x.axes)
-                if place in gone and axis is not None
-            ],
-        )
-
-
-@register_rule(keras.layers.RepeatVector)
-class RepeatVectorRule(Rule):
-    """(batch, channels) -> (batch, n, channels)."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Puts an axis without labels between."""
-        x = inputs[0]
-        return Signature(outputs=[Labels((x.axes[0], None, x.axes[1]))])
-
-
-@register_rule("ops.Repeat")
-class RepeatRule(Rule):
-    """Repeats along one axis."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Repeats the labels of that axis, where it has any."""
-        x = inputs[0]
-        axis = call.operation.axis
-        times = call.operation.repeats
-        if axis is None or not isinstance(times, int):
-            return Signature(
-                outputs=[Labels.none(len(call.output_specs[0].shape))],
-                frozen=_frozen(call, x, "repeats unevenly"),
-            )
-        vector = x.axes[axis]
-        if vector is not None:
-            vector = np.repeat(vector, times)
-        return Signature(outputs=[x.at(axis, vector)])
-
-
-@register_rule("ops.Pad")
-class PadRule(Rule):
-    """Adds positions at the ends of axes."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through; a padded channel axis is pinned."""
-        x = inputs[0]
-        before, after = call.input_specs[0].shape, call.output_specs[0].shape
-        axes: list[Axis] = []
-        frozen: list[tuple[Vector, str]] = []
-        for axis, old, new in zip(x.axes, before, after, strict=True):
-            if axis is not None and old != new:
-                frozen.append((axis, f"{call.path!r} pads this axis"))
-                axis = None
-            axes.append(axis)
-        return Signature(outputs=[Labels(tuple(axes))], frozen=frozen)
-
-
-@register_rule("ops.Sum", "ops.Mean", "ops.Max", "ops.Min")
-class ReduceRule(Rule):
-    """Reduces over axes. Only a sum over units is exact without them."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Drops the axes; units that are averaged or compared stay."""
-        x = inputs[0]
-        operation = call.operation
-        given = operation.axis
-        places = (
-            range(x.rank)
-            if given is None
-            else [given]
-            if isinstance(given, int)
-            else list(given)
-        )
-        gone = {place % x.rank for place in places}
-        exact = type(operation).__name__ == "Sum"
-        frozen = [
-            (axis, f"{call.path!r} takes a statistic over this axis")
-            for place, axis in enumerate(x.axes)
-            if place in gone and axis is not None and not exact
-        ]
-        kept: list[Axis] = []
-        for place, axis in enumerate(x.axes):
-            if place not in gone:
-                kept.append(axis)
-            elif operation.keepdims:
-                kept.append(None)
-        return Signature(outputs=[Labels(tuple(kept))], frozen=frozen)

@@ -1,24 +1,43 @@
 """Splitting and indexing, whose sizes sit in the arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
+from tf_diet.graph.walk import Call, Slot
+from tf_diet.rules.elementwise import constant, pinned
 
 
-@register_rule("ops.Split")
+def where_now(positions: Any, alive: Mask) -> Vector:
+    """Returns the new positions of those of some positions that live."""
+    positions = np.asarray(positions, np.int64)
+    return (np.cumsum(alive) - 1)[positions[alive[positions]]]
+
+
+@register_rule(
+    "ops.ArraySplit", "ops.Dsplit", "ops.Hsplit", "ops.Split", "ops.Vsplit"
+)
 class SplitRule(Rule):
     """Cuts an axis into pieces."""
 
     pointwise_in_time = True
 
+    def axis(self, call: Call) -> int:
+        """Returns the axis that is cut."""
+        rank = len(call.input_specs[0].shape)
+        fixed = {"Dsplit": 2, "Hsplit": min(1, rank - 1), "Vsplit": 0}
+        kind = type(call.operation).__name__
+        axis = fixed.get(kind, getattr(call.operation, "axis", 0))
+        return int(axis) % rank
+
     def edges(self, call: Call) -> list[int]:
         """Returns where the axis is cut, as positions."""
-        axis = call.operation.axis
+        axis = self.axis(call)
         sizes = [spec.shape[axis] or 0 for spec in call.output_specs]
         return [int(edge) for edge in np.cumsum(sizes)[:-1]]
 
@@ -27,7 +46,7 @@ class SplitRule(Rule):
     ) -> Signature:
         """Cuts the labels like the tensor."""
         (x,) = inputs
-        axis = call.operation.axis
+        axis = self.axis(call)
         vector = x.axes[axis]
         if vector is None:
             return Signature(outputs=[x] * len(call.outputs))
@@ -42,14 +61,25 @@ class SplitRule(Rule):
         alive: Mask,
     ) -> Any:
         """Cuts at the living positions; parts may differ in size."""
-        axis = call.operation.axis
+        operation = call.operation
+        axis = self.axis(call)
         vector = inputs[0].axes[axis]
-        config = dict(call.operation.get_config())
+        cuts = operation.indices_or_sections
+        kind = type(operation)
         if vector is not None:
-            config["indices_or_sections"] = [
-                int(alive[vector[:edge]].sum()) for edge in self.edges(call)
-            ]
-        return type(call.operation).from_config(config)
+            cuts = [int(alive[vector[:e]].sum()) for e in self.edges(call)]
+            if kind.__name__ != "Split":
+                # Not every backend takes a list of uneven parts for these.
+                return partial(
+                    keras.ops.split, indices_or_sections=cuts, axis=axis
+                )
+        elif np.ndim(cuts):
+            # An array has no config.
+            cuts = np.asarray(cuts).tolist()
+        named = {"name": operation.name}
+        if hasattr(operation, "axis"):
+            named["axis"] = axis
+        return kind(cuts, **named)
 
 
 def spread(key: Any, rank: int) -> list[Any]:
@@ -67,41 +97,71 @@ def spread(key: Any, rank: int) -> list[Any]:
 class GetItemRule(Rule):
     """x[key] with slices, integers, ellipsis and new axes."""
 
-    pointwise_in_time = False
+    def entries(self, call: Call) -> list[tuple[Any, int | None]] | None:
+        """Returns what the key says of each axis, and which axis that is.
 
-    def key(self, call: Call) -> Any:
-        """Returns the index, which is an argument of the call."""
-        return call.args[1] if len(call.args) > 1 else call.kwargs["key"]
+        Returns:
+            None where the key is or holds an array.
+        """
+        key = call.args[1] if len(call.args) > 1 else call.kwargs["key"]
+        rank = len(call.input_specs[0].shape)
+        plain = type(None) | slice | int | np.integer | type(Ellipsis)
+        given = key if isinstance(key, tuple) else (key,)
+        if not all(
+            isinstance(e, plain) and not isinstance(e, bool) for e in given
+        ):
+            return None
+        if any(
+            isinstance(bound, Slot)
+            for e in given
+            if isinstance(e, slice)
+            for bound in (e.start, e.stop, e.step)
+        ):
+            return None
+        found: list[tuple[Any, int | None]] = []
+        place = 0
+        for entry in spread(key, rank):
+            found.append((entry, None if entry is None else place))
+            place += entry is not None
+        return found
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Indexes the labels; picked and strided units are pinned."""
+        """Indexes the labels; a unit that is picked by number stays."""
         x = inputs[0]
-        entries = spread(self.key(call), x.rank)
-        plain = (type(None), slice, int)
-        if len(inputs) > 1 or not all(isinstance(e, plain) for e in entries):
-            reason = f"{call.path!r} indexes with an array"
-            return Signature(
-                outputs=[Labels.none(len(call.output_specs[0].shape))],
-                frozen=[(v, reason) for v in x.known()],
-            )
+        entries = self.entries(call)
+        if entries is None or len(inputs) > 1:
+            return pinned(call, inputs, "indexes with an array")
         axes: list[Axis] = []
         frozen: list[tuple[Vector, str]] = []
-        remaining = iter(x.axes)
-        for entry in entries:
-            if entry is None:
-                axes.append(None)
-                continue
-            axis = next(remaining)
-            if isinstance(entry, int):
+        for entry, place in entries:
+            axis = None if place is None else x.axes[place]
+            if isinstance(entry, int | np.integer):
                 if axis is not None:
-                    frozen.append((axis, f"{call.path!r} picks one by number"))
-                continue
-            if axis is not None and entry.step not in (None, 1):
-                frozen.append((axis, f"{call.path!r} takes every other one"))
-            axes.append(None if axis is None else axis[entry])
+                    picked = axis[[int(entry)]]
+                    frozen.append((picked, f"{call.path!r} picks it by number"))
+            else:
+                axes.append(None if axis is None else axis[entry])
         return Signature(outputs=[Labels(tuple(axes))], frozen=frozen)
+
+    def rebuild(
+        self,
+        call: Call,
+        inputs: Sequence[Labels],
+        signature: Signature,
+        alive: Mask,
+    ) -> Any:
+        """Takes one by one what no slice can take any more."""
+        new = super().rebuild(call, inputs, signature, alive)
+        taken: list[tuple[int, Vector]] = []
+        for entry, place in self.entries(call) or []:
+            axis = None if place is None else inputs[0].axes[place]
+            if axis is not None and place is not None:
+                moved = relocated(entry, alive[axis])
+                if isinstance(moved, np.ndarray):
+                    taken.append((place, moved))
+        return _picking(new, taken) if taken else new
 
     def arguments(
         self,
@@ -111,22 +171,208 @@ class GetItemRule(Rule):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Moves the bounds of each slice to the living positions."""
-        x = inputs[0]
+        """Moves the key to the living positions."""
         key: list[Any] = []
-        remaining = iter(x.axes)
-        for entry in spread(self.key(call), x.rank):
-            axis = None if entry is None else next(remaining)
-            if axis is not None and isinstance(entry, slice):
-                entry = moved(entry, alive[axis])
-            key.append(entry)
+        entries = self.entries(call)
+        if entries is None or not inputs[0].known():
+            return args, kwargs
+        for entry, place in entries:
+            axis = None if place is None else inputs[0].axes[place]
+            if axis is not None:
+                entry = relocated(entry, alive[axis])
+            key.append(slice(None) if isinstance(entry, np.ndarray) else entry)
         return (args[0], tuple(key)), {}
 
 
-def moved(entry: slice, alive: Mask) -> slice:
-    """Returns a slice that takes the living ones of what it took."""
-    if entry.step not in (None, 1):
-        return entry
-    start, stop, _ = entry.indices(len(alive))
-    before = int(alive[:start].sum())
-    return slice(before, before + int(alive[start:stop].sum()))
+def _picking(
+    new: Any, taken: Sequence[tuple[int, Vector]]
+) -> Callable[[Any, Any], Any]:
+    """Returns an indexing that takes positions of some axes first."""
+
+    def apply(x: Any, key: Any) -> Any:
+        for place, positions in taken:
+            x = keras.ops.take(x, positions, axis=place)
+        return new(x, key)
+
+    return apply
+
+
+def relocated(entry: Any, alive: Mask) -> Any:
+    """Returns an index of one axis that takes the living ones of what it took.
+
+    Args:
+        entry: a slice or a number.
+        alive: which positions of the axis live.
+
+    Returns:
+        A slice or a number; positions where no slice takes just these.
+    """
+    every = np.arange(len(alive))
+    if not isinstance(entry, slice):
+        return int(where_now([every[entry]], alive)[0])
+    kept = where_now(every[entry], alive)
+    if not len(kept):
+        return slice(0, 0)
+    step = int(kept[1] - kept[0]) if len(kept) > 1 else 1
+    if (np.diff(kept) != step).any():
+        return kept
+    start, stop = int(kept[0]), int(kept[-1]) + (1 if step > 0 else -1)
+    return slice(start, None if stop < 0 else stop, None if step == 1 else step)
+
+
+@register_rule("ops.Slice")
+class SliceRule(Rule):
+    """A block of a tensor: start and shape."""
+
+    def start(self, call: Call) -> list[int] | None:
+        """Returns where it starts; None where that is a tensor."""
+        given = call.args[1:] or tuple(call.kwargs.values())
+        leaves = keras.tree.flatten(given)
+        if any(isinstance(leaf, Slot) for leaf in leaves):
+            return None
+        return [int(x) for x in np.ravel(np.asarray(leaves))]
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Slices the labels of each axis."""
+        start = self.start(call)
+        if start is None:
+            return pinned(call, inputs, "starts where a tensor says")
+        axes = [
+            None if axis is None else axis[first:][:size]
+            for axis, first, size in zip(
+                inputs[0].axes, start, call.output_specs[0].shape, strict=True
+            )
+        ]
+        return Signature(outputs=[Labels(tuple(axes))])
+
+    def config(
+        self, call: Call, signature: Signature, alive: Mask
+    ) -> dict[str, Any]:
+        """Recounts the axes that carry units."""
+        config = dict(call.operation.get_config())
+        axes = signature.outputs[0].axes
+        config["shape"] = tuple(
+            size if axis is None else int(alive[axis].sum())
+            for size, axis in zip(config["shape"], axes, strict=True)
+        )
+        return config
+
+    def arguments(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inputs: Sequence[Labels],
+        alive: Mask,
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Starts where the first of the living ones is."""
+        start = self.start(call)
+        if start is None:
+            return args, kwargs
+        moved = [
+            first if axis is None else int(alive[axis[:first]].sum())
+            for axis, first in zip(inputs[0].axes, start, strict=True)
+        ]
+        return (args[0], tuple(moved)), {}
+
+
+@register_rule("ops.Take")
+class TakeRule(Rule):
+    """Takes positions of an axis, which are an argument of the call."""
+
+    def given(self, call: Call) -> Any:
+        """Returns the indices."""
+        return call.args[1] if len(call.args) > 1 else call.kwargs["indices"]
+
+    def indices(self, call: Call) -> Any:
+        """Returns the indices as an array; None where they are a tensor."""
+        given = self.given(call)
+        if isinstance(given, Slot):
+            return None
+        array = constant(given)
+        return np.asarray(given if array is None else array)
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Takes the labels likewise; what a tensor may take stays."""
+        x = inputs[0]
+        axis = call.operation.axis
+        indices = self.indices(call)
+        known = call.args and isinstance(call.args[0], Slot)
+        if axis is None or not known:
+            return pinned(call, inputs, "takes from all axes at once")
+        axis = axis % x.rank
+        vector = x.axes[axis]
+        before, after = x.axes[:axis], x.axes[axis + 1 :]
+        count = len(call.output_specs[0].shape) - x.rank + 1
+        middle: tuple[Axis, ...] = (None,) * count
+        frozen: list[tuple[Vector, str]] = []
+        if indices is None:
+            # The indices may have units of their own: theirs pass.
+            middle = inputs[1].axes
+            reason = "takes what a tensor says"
+            frozen += pinned(call, [Labels((vector,))], reason).frozen
+        elif vector is not None and count == 1:
+            middle = (vector[indices],)
+        elif vector is not None:
+            used = vector[np.unique(indices)]
+            frozen.append((used, f"{call.path!r} picks it by number"))
+        return Signature(
+            outputs=[Labels((*before, *middle, *after))], frozen=frozen
+        )
+
+    def arguments(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inputs: Sequence[Labels],
+        alive: Mask,
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Moves the indices to the living positions."""
+        indices = self.indices(call)
+        axis = call.operation.axis
+        vector = None if axis is None else inputs[0].axes[axis]
+        if vector is None or indices is None:
+            return args, kwargs
+        positions = np.arange(len(vector))[indices]
+        moved = where_now(np.ravel(positions), alive[vector])
+        if positions.ndim != 1:
+            moved = moved.reshape(positions.shape)
+        return (args[0], moved.astype(indices.dtype)), {}
+
+
+@register_rule("ops.TakeAlongAxis")
+class TakeAlongAxisRule(Rule):
+    """Takes positions of an axis, others at each place."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Ties the other axes; units that may be taken stay."""
+        axis = call.operation.axis
+        if axis is None or len(inputs) < 2:
+            return pinned(call, inputs, "takes by number")
+        x, indices = inputs
+        place = axis % x.rank
+        ties: list[tuple[Vector, Vector]] = []
+        reason = f"{call.path!r} takes what a tensor says"
+        frozen = [(v, reason) for v in [x.axes[place]] if v is not None]
+        axes: list[Axis] = []
+        for number, (one, other) in enumerate(
+            zip(x.axes, indices.axes, strict=True)
+        ):
+            if number == place:
+                axes.append(other)
+                continue
+            axes.append(one)
+            if one is not None and other is not None and len(one) == len(other):
+                ties.append((one, other))
+            elif one is not None or other is not None:
+                frozen += [(v, reason) for v in (one, other) if v is not None]
+        return Signature(
+            outputs=[Labels(tuple(axes))], ties=ties, frozen=frozen
+        )

@@ -1,0 +1,180 @@
+"""Repeating, spreading and padding along axes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.walk import Call
+from tf_diet.rules.axes import gone
+from tf_diet.rules.elementwise import pinned
+
+
+def _spreads(x: Labels, place: int, size: int | None) -> bool:
+    """Says whether one value becomes channels, of which there may be fewer.
+
+    Only the last axis is taken for channels: elsewhere it may be positions.
+    """
+    return size == 1 and 0 < place == x.rank - 1
+
+
+@register_rule(keras.layers.RepeatVector)
+class RepeatVectorRule(Rule):
+    """(batch, channels) -> (batch, n, channels)."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Puts an axis without labels between."""
+        (x,) = inputs
+        return Signature(outputs=[Labels((x.axes[0], None, x.axes[1]))])
+
+
+@register_rule("ops.Repeat")
+class RepeatRule(Rule):
+    """Repeats along one axis."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Repeats the labels; one value can be repeated less often."""
+        (x,) = inputs
+        axis, repeats = call.operation.axis, call.operation.repeats
+        if axis is None:
+            return pinned(call, inputs, "flattens it")
+        vector = x.axes[axis]
+        if vector is not None:
+            vector = np.repeat(vector, repeats)
+        elif _spreads(x, axis % x.rank, call.input_specs[0].shape[axis]):
+            vector = fresh.free(call.output_specs[0].shape[axis] or 0)
+        return Signature(outputs=[x.at(axis, vector)])
+
+    def rebuild(
+        self,
+        call: Call,
+        inputs: Sequence[Labels],
+        signature: Signature,
+        alive: Mask,
+    ) -> Any:
+        """Keeps the repeats of what lives."""
+        operation = call.operation
+        axis, repeats = operation.axis, operation.repeats
+        if axis is not None:
+            before = inputs[0].axes[axis]
+            after = signature.outputs[0].axes[axis]
+            if before is None and after is not None:
+                repeats = int(alive[after].sum())
+            elif before is not None and np.size(repeats) > 1:
+                repeats = np.asarray(repeats)[alive[before]]
+        if np.ndim(repeats):
+            repeats = np.asarray(repeats).tolist()
+        return type(operation)(repeats, axis=axis, name=operation.name)
+
+
+@register_rule("ops.Tile")
+class TileRule(Rule):
+    """Repeats whole axes."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Tiles the labels; one value can be repeated less often."""
+        (x,) = inputs
+        given = call.operation.repeats
+        repeats = [given] if isinstance(given, int) else list(given)
+        rank = max(len(repeats), x.rank)
+        repeats = [1] * (rank - len(repeats)) + repeats
+        axes: list[Axis] = [*(None,) * (rank - x.rank), *x.axes]
+        shape = [*(1,) * (rank - x.rank), *call.input_specs[0].shape]
+        for place, times in enumerate(repeats):
+            axis = axes[place]
+            if axis is not None:
+                axes[place] = np.tile(axis, times)
+            elif times > 1 and _spreads(
+                Labels(tuple(axes)), place, shape[place]
+            ):
+                axes[place] = fresh.free(times)
+        return Signature(outputs=[Labels(tuple(axes))])
+
+    def rebuild(
+        self,
+        call: Call,
+        inputs: Sequence[Labels],
+        signature: Signature,
+        alive: Mask,
+    ) -> Any:
+        """Counts anew how often one value is repeated."""
+        operation = call.operation
+        given = operation.repeats
+        repeats = [given] if isinstance(given, int) else list(given)
+        (x,) = inputs
+        after = signature.outputs[0].axes
+        for place in range(1, min(len(repeats), len(after)) + 1):
+            old = x.axes[-place] if place <= x.rank else None
+            new = after[-place]
+            if old is None and new is not None:
+                repeats[-place] = int(alive[new].sum())
+        return type(operation)(tuple(repeats), name=operation.name)
+
+
+@register_rule("ops.BroadcastTo")
+class BroadcastToRule(Rule):
+    """Spreads axes of size 1; the sizes are in the config."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Passes labels through; one value can be spread over fewer."""
+        (x,) = inputs
+        before, after = call.input_specs[0].shape, call.output_specs[0].shape
+        new = len(after) - x.rank
+        axes: list[Axis] = []
+        frozen: list[tuple[Vector, str]] = []
+        for place, size in enumerate(after):
+            axis = x.axes[place - new] if place >= new else None
+            old = before[place - new] if place >= new else 1
+            if old == 1 and size is not None and size > 1:
+                frozen += gone(call, [axis], "spreads one channel over many")
+                free = _spreads(Labels.none(len(after)), place, old)
+                axis = fresh.free(size) if free else None
+            axes.append(axis)
+        return Signature(outputs=[Labels(tuple(axes))], frozen=frozen)
+
+    def config(
+        self, call: Call, signature: Signature, alive: Mask
+    ) -> dict[str, Any]:
+        """Recounts the axes that carry units."""
+        config = dict(call.operation.get_config())
+        axes = signature.outputs[0].axes
+        config["shape"] = tuple(
+            size if axis is None else int(alive[axis].sum())
+            for size, axis in zip(config["shape"], axes, strict=True)
+        )
+        return config
+
+
+@register_rule("ops.Pad")
+class PadRule(Rule):
+    """Adds positions at the ends of axes."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Puts labels that stay round units; mirrored units are pinned."""
+        x = inputs[0]
+        operation = call.operation
+        widths = np.broadcast_to(np.asarray(operation.pad_width), (x.rank, 2))
+        axes: list[Axis] = []
+        frozen: list[tuple[Vector, str]] = []
+        for axis, (left, right) in zip(x.axes, widths.tolist(), strict=True):
+            if axis is not None and (left or right):
+                if operation.mode != "constant":
+                    frozen += gone(call, [axis], "mirrors its ends")
+                data = f"{call.path!r} adds it"
+                parts = fresh.fixed(left, data), axis, fresh.fixed(right, data)
+                axis = np.concatenate(parts)
+            axes.append(axis)
+        return Signature(outputs=[Labels(tuple(axes))], frozen=frozen)
