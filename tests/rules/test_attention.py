@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 from keras import layers, ops
 
 from tf_diet.graph.build import build
@@ -40,17 +39,17 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_query_and_key_share_their_units(name):
-    assert list(units(attended(LAYERS[name]())).values()) == [6]
+def test_query_and_key_share_their_units():
+    for name, make in LAYERS.items():
+        assert list(units(attended(make())).values()) == [6], name
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_the_value_has_units_of_its_own(name):
-    model = attended(LAYERS[name](), key=True, return_attention_scores=True)
-    found = units(model)
-    assert sorted(found.values()) == [5, 6]
-    assert found["v"] == 5
+def test_the_value_has_units_of_its_own():
+    for name, make in LAYERS.items():
+        model = attended(make(), key=True, return_attention_scores=True)
+        found = units(model)
+        assert found["v"] == 5, name
+        assert sorted(found.values()) == [5, 6], name
 
 
 def test_masks_and_order_leave_channels_free():
@@ -116,23 +115,22 @@ def operation(heads, sources, **kwargs):
 
 OPERATIONS = {
     # Without a scale it would divide by the root of what is left.
-    "heads": ((4, 4, {}), {"q.h": 4, "q.k": 4}),
-    "scale": ((4, 4, {"scale": 0.3}), {"q.h": 4, "q.k": 4}),
-    "causal": ((4, 4, {"is_causal": True}), {"q.h": 4, "q.k": 4}),
-    "groups": ((6, 3, {}), {"q.h": 3, "q.k": 4}),
+    "heads": ((4, 4, {}), [4, 4]),
+    "scale": ((4, 4, {"scale": 0.3}), [4, 4]),
+    "causal": ((4, 4, {"is_causal": True}), [4, 4]),
+    "groups": ((6, 3, {}), [3, 4]),
     "mask": (
         (4, 4, {"mask": np.tri(7, dtype="bool")[None, None]}),
-        {"q.h": 4, "q.k": 4},
+        [4, 4],
     ),
     "bias for each head": (
         (4, 4, {"bias": np.ones((1, 4, 7, 7), "float32")}),
-        {"q.k": 4},
+        [4],
     ),
 }
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_dot_product_attention(name):
-    (heads, sources, kwargs), expected = OPERATIONS[name]
-    found = units(operation(heads, sources, **kwargs))
-    assert sorted(found.values()) == sorted(expected.values())
+def test_dot_product_attention():
+    for name, ((heads, sources, kwargs), expected) in OPERATIONS.items():
+        found = units(operation(heads, sources, **kwargs))
+        assert sorted(found.values()) == sorted(expected), name

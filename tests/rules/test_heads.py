@@ -27,22 +27,38 @@ def trimmed(model, rate=0.5):
     return trim(model, graph, graph.alive(random_kept(graph, rate)))
 
 
-def crossed(layer, value=7, key=None, **kwargs):
+def crossed(layer, value=7, key=None, name="", **kwargs):
     """Queries q of 6 channels, values v of 7 and, where asked, keys k."""
     x, z = keras.Input((7, 4)), keras.Input((7, 3))
     given = {
-        "value": layers.Dense(value, name="v")(z),
-        "query": layers.Dense(6, name="q")(x),
+        "value": layers.Dense(value, name=f"{name}v")(z),
+        "query": layers.Dense(6, name=f"{name}q")(x),
     }
     if key:
-        given["key"] = layers.Dense(key, name="k")(z)
+        given["key"] = layers.Dense(key, name=f"{name}k")(z)
     y, *scores = keras.tree.flatten(layer(**given, **kwargs))
     shown = [ops.sum(s, axis=(1, 2)) for s in scores]
     return keras.Model([x, z], [layers.Dense(2)(y), *shown])
 
 
-def attention(**kwargs):
-    return layers.MultiHeadAttention(4, 5, name="mha", **kwargs)
+def side_by_side(models):
+    """One model of several: a law test of each takes longer to set up."""
+    outputs = {name: model.output for name, model in models.items()}
+    inputs = [x for model in models.values() for x in model.inputs]
+    return keras.Model(inputs, outputs)
+
+
+def units_by_name(models):
+    """Checks the law on all and returns the units of each."""
+    found = {name: {} for name in models}
+    for group, count in units(side_by_side(models)).items():
+        name, part = group.split("__")
+        found[name][part] = count
+    return found
+
+
+def attention(name="mha", **kwargs):
+    return layers.MultiHeadAttention(4, 5, name=name, **kwargs)
 
 
 ALL = {"q": 6, "v": 7, "mha.heads": 4, "mha.key_dim": 5, "mha": 6}
@@ -55,20 +71,25 @@ MULTI = {
         APART | {"mha.value_dim": 3},
     ),
     "dropout": ({"dropout": 0.1}, {}, APART),
-    "no bias": ({"use_bias": False}, {"key": 5}, ALL | {"k": 5}),
+    "no_bias": ({"use_bias": False}, {"key": 5}, ALL | {"k": 5}),
     "gate": ({"use_gate": True}, {}, ALL),
     "causal": ({}, {"use_causal_mask": True}, ALL),
     "window": ({"sliding_window": 2}, {}, ALL),
     "scores": ({}, {"return_attention_scores": True}, APART),
     "mask": ({}, {"attention_mask": np.tri(7, dtype="bool")[None]}, ALL),
-    "output of 8": ({"output_shape": 8}, {}, ALL | {"mha": 8}),
+    "output_of_8": ({"output_shape": 8}, {}, ALL | {"mha": 8}),
 }
 
 
-@pytest.mark.parametrize("name", MULTI)
-def test_multi_head_attention(name):
-    settings, given, expected = MULTI[name]
-    assert units(crossed(attention(**settings), **given)) == expected
+def test_multi_head_attention():
+    models = {
+        name: crossed(
+            attention(f"{name}__mha", **settings), name=f"{name}__", **given
+        )
+        for name, (settings, given, _) in MULTI.items()
+    }
+    expected = {name: groups for name, (_, _, groups) in MULTI.items()}
+    assert units_by_name(models) == expected
 
 
 def test_self_attention_by_position():
@@ -173,16 +194,16 @@ def test_heads_count_in_the_cost():
     assert build(model).cost().flops == projections + scores
 
 
-def grouped(queries, sources, **kwargs):
-    return layers.GroupQueryAttention(5, queries, sources, name="gqa", **kwargs)
+def grouped(queries, sources, name="gqa", **kwargs):
+    return layers.GroupQueryAttention(5, queries, sources, name=name, **kwargs)
 
 
 # What a GroupedQueryAttention has besides the stream of 6 channels.
 GROUPED = {
     "groups": (8, 4, {}, {}, {"gqa.heads": 4}),
-    "few groups": (8, 2, {}, {}, {"gqa.heads": 4}),
-    "one group": (4, 1, {"use_gate": True}, {}, {"gqa.heads": 4}),
-    "as many": (
+    "few_groups": (8, 2, {}, {}, {"gqa.heads": 4}),
+    "one_group": (4, 1, {"use_gate": True}, {}, {"gqa.heads": 4}),
+    "as_many": (
         4,
         4,
         {"use_bias": False},
@@ -200,13 +221,15 @@ GROUPED = {
 }
 
 
-@pytest.mark.parametrize("name", GROUPED)
-def test_grouped_query_attention(name):
-    queries, sources, settings, given, expected = GROUPED[name]
-    model = crossed(grouped(queries, sources, **settings), value=6, **given)
-    found = units(model)
-    stream = {"gqa.head_dim": 5, min(found.keys() & {"q", "v"}): 6}
-    assert found == expected | stream
+def test_grouped_query_attention():
+    models = {}
+    for name, (queries, sources, settings, given, _) in GROUPED.items():
+        layer = grouped(queries, sources, f"{name}__gqa", **settings)
+        models[name] = crossed(layer, value=6, name=f"{name}__", **given)
+    for name, found in units_by_name(models).items():
+        stream = min(found.keys() & {"q", "v"})
+        expected = GROUPED[name][-1] | {stream: 6, "gqa.head_dim": 5}
+        assert found == expected, name
 
 
 def test_grouped_queries_of_data_keep_the_result():
