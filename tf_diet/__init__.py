@@ -16,14 +16,17 @@ from tf_diet.criteria.estimators import (
     register_estimator,
 )
 from tf_diet.errors import DietError
+from tf_diet.graph.picture import picture
 from tf_diet.graph.rule import Rule, Signature, register_rule
-from tf_diet.graph.show import inspect
+from tf_diet.graph.show import describe, inspect
 from tf_diet.lottery.diet import LotteryDiet, Run
 from tf_diet.lottery.schedules import ConstantRate, register_schedule
+from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan, prune
 from tf_diet.pruning.scaling import register_scaling
-from tf_diet.pruning.selection import Limits, register_scope
+from tf_diet.pruning.selection import register_scope
+from tf_diet.pruning.verify import verify
 
 __version__ = "0.1.0"
 
@@ -37,8 +40,10 @@ __all__ = [
     "Rule",
     "Run",
     "Signature",
+    "describe",
     "inspect",
     "mutual_information",
+    "picture",
     "plan",
     "prune",
     "register_criterion",
@@ -47,4 +52,5 @@ __all__ = [
     "register_scaling",
     "register_schedule",
     "register_scope",
+    "verify",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.parts import parts
 from tf_diet.pruning.trim import trim
 from tf_diet.pruning.verify import TOLERANCE, law_error, random_inputs
 
@@ -55,7 +56,8 @@ def random_kept(
 ) -> dict[str, NDArray[np.int64]]:
     """Draws units to keep, at a different share in each group.
 
-    Equal shares would hide missing ties: widths would agree by luck.
+    No group comes below its minimum and no axis is emptied. Equal shares
+    would hide missing ties: widths would agree by luck.
 
     Args:
         graph: the channel graph.
@@ -70,6 +72,9 @@ def random_kept(
         count = round(group.n_units * share)
         count = min(max(count, group.minimum), group.n_units)
         kept[group.name] = np.sort(rng.permutation(group.n_units)[:count])
+    for name, units in parts(graph):
+        if not units[kept[name]].any():
+            kept[name] = np.union1d(kept[name], np.flatnonzero(units)[:1])
     return kept
 
 

@@ -1,23 +1,31 @@
-"""Remove the least informative units of a saved model, for real.
+r"""Remove the least informative units of a saved model, for real.
 
     tf-diet prune model.keras --rate 0.5 --data calibration.npz -o small.keras
     tf-diet prune model.keras --rate 0.5 --criterion magnitude --dry-run
+    tf-diet prune model.keras --rate 0.5 --criterion magnitude \
+        --keep 'head*' --max-rate 0.8 --max-rate stem=0.3 --round-to 8
+
+Names are those that 'tf-diet inspect' shows: of groups, layers or nested
+models; '*' and '?' stand for any characters.
 
 The calibration file holds y and either x or one array for each named input,
 as written by numpy.savez.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tf_diet.cli.inspect import add_graph_arguments
 from tf_diet.cli.models import load_data, load_model
 from tf_diet.criteria.criterion import criteria
-from tf_diet.errors import RunFolderError
+from tf_diet.errors import InputError, RunFolderError
 from tf_diet.files import write_text
 from tf_diet.lottery.run_folder import save_model
+from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.prune import plan
 from tf_diet.pruning.scaling import scalings
-from tf_diet.pruning.selection import Limits, scopes
+from tf_diet.pruning.selection import scopes
 
 
 def add_arguments(parser: Any) -> None:
@@ -45,13 +53,8 @@ def add_arguments(parser: Any) -> None:
         default="none",
         help=f"one of {', '.join(scalings.names())} (default: %(default)s)",
     )
-    parser.add_argument(
-        "--keep",
-        nargs="*",
-        default=(),
-        metavar="PATTERN",
-        help="groups that stay whole, such as 'head*'",
-    )
+    add_limits(parser)
+    add_graph_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument(
         "-o",
@@ -68,6 +71,91 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace existing files"
     )
+
+
+def add_limits(parser: Any) -> None:
+    """Adds what pruning must respect."""
+    parser.add_argument(
+        "--keep",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="layers or groups that stay whole, such as 'head*'",
+    )
+    parser.add_argument(
+        "--max-rate",
+        action="append",
+        default=[],
+        metavar="[NAME=]SHARE",
+        help="the largest share of units that may go, of every group or of "
+        "those named; can be given more than once: the strictest counts",
+    )
+    parser.add_argument(
+        "--min-width",
+        action="append",
+        default=[],
+        metavar="[NAME=]UNITS",
+        help="how many units stay at least, likewise (default: 2)",
+    )
+    parser.add_argument(
+        "--round-to",
+        type=int,
+        default=1,
+        metavar="UNITS",
+        help="keep a multiple of this in every group: 4, 8 or 16 suits SIMD "
+        "kernels (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tie",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="layers of equal width that lose the same units; can be given "
+        "more than once",
+    )
+
+
+def limits_of(args: Any) -> Limits:
+    """Returns the limits that a command line asks for.
+
+    Raises:
+        InputError: a number cannot be read.
+    """
+    numbers: dict[str, Any] = {}
+    if args.max_rate:
+        numbers["max_rate"] = _numbers("--max-rate", args.max_rate, float)
+    if args.min_width:
+        numbers["min_width"] = _numbers("--min-width", args.min_width, int)
+    return Limits(
+        keep=tuple(args.keep),
+        round_to=args.round_to,
+        tie=tuple(tuple(names) for names in args.tie),
+        exact=args.exact,
+        probe=args.probe,
+        **numbers,
+    )
+
+
+def _numbers(
+    option: str, texts: Sequence[str], kind: Callable[[str], float]
+) -> dict[str, float]:
+    """Reads numbers with and without a name in front.
+
+    One without a name is meant for every group.
+    """
+    numbers = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            numbers[name] = kind(number)
+        except ValueError as error:
+            raise InputError(
+                f"{option} takes a number, or a name and a number. "
+                f"Received: {text!r}. Write, say, {option} 'block*="
+                f"{'0.5' if kind is float else '8'}'."
+            ) from error
+    return numbers
 
 
 def run(args: Any) -> None:
@@ -88,7 +176,7 @@ def run(args: Any) -> None:
         criterion=args.criterion,
         scope=args.scope,
         scaling=args.scaling,
-        limits=Limits(keep=tuple(args.keep)),
+        limits=limits_of(args),
         seed=args.seed,
     )
     print(made.summary())

@@ -15,6 +15,7 @@ from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import MINIMUM_WIDTH, Options
 from tf_diet.graph.labels import Vector
+from tf_diet.graph.parts import parts
 from tf_diet.graph.walk import Call, sublayers
 
 Pick: TypeAlias = str | keras.Layer | Callable[[keras.Layer], bool]
@@ -50,7 +51,8 @@ class Limits:
         keep: what stays whole: names, patterns ("head*"), Keras layers, or
             predicates that are asked of each layer of the model.
         max_rate: the largest share of units that may go, of every group, or
-            by name or pattern of groups and layers; the strictest counts.
+            by name or pattern of groups and layers, where the name "" is
+            every group; the strictest counts.
         min_width: how many units stay at least (or all, where there are no
             more), of every group, or by name or pattern as well.
         round_to: the number of units that stay in a group is a multiple of
@@ -117,6 +119,7 @@ class Limits:
         for pattern, width in widths.items():
             for group, units in places.counted("min_width", pattern):
                 bounds.append(Bound(group, units, min(width, units.sum())))
+        bounds += [Bound(group, units, 1) for group, units in parts(graph)]
         for g in graph.groups:
             bounds.append(Bound(g.name, np.ones(g.n_units, bool), g.minimum))
         return _strictest(bounds)
