@@ -24,7 +24,7 @@ from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group
 
-_UNSEEN = "no tensor shows these units: they rank above all others"
+_UNSEEN = "no tensor shows these units: they stay whole"
 
 
 def rank(
@@ -46,7 +46,9 @@ def rank(
         seed: of every random choice.
 
     Returns:
-        A finite number a unit; the larger, the longer it stays.
+        A number a unit; the larger, the longer it stays. It is infinite
+        where a criterion looks at what units do and no tensor shows the unit,
+        such as a head inside an attention layer: it must not go on a guess.
 
     Raises:
         InputError: the criterion is unknown or needs data, or the data does
@@ -74,18 +76,17 @@ def rank(
         alignment = {g.name: observer.describe(g) for g in graph.groups}
     else:
         seen = ((group, ()) for group in graph.groups)
-    unseen = []
     for group, sites in seen:
         if looks and not sites:
-            unseen.append(group)
+            values[group.name] = _frozen(np.full(group.n_units, np.inf))
+            alignment[group.name] = _UNSEEN
             continue
         score = chosen.score(group, Seen(weights, sites, seed))
-        values[group.name] = _checked(chosen, group, score)
-    # What cannot be seen must not go on a guess, and the plan says so.
-    top = max((v.max() for v in values.values()), default=0.0)
-    for group in unseen:
-        values[group.name] = np.full(group.n_units, top)
-        alignment[group.name] = _UNSEEN
+        checked = _checked(chosen, group, score)
+        if looks:
+            shown = np.concatenate([site.units for site in sites])
+            checked[~np.isin(np.arange(group.n_units), shown)] = np.inf
+        values[group.name] = _frozen(checked)
     return Scores(
         criterion=chosen.name,
         settings=chosen.settings(),
@@ -122,5 +123,9 @@ def _checked(chosen: Criterion, group: Group, score: Any) -> Floats:
             f"{group.n_units} units of {group.name!r}. Return an array of "
             "shape (group.n_units,)."
         )
+    return values
+
+
+def _frozen(values: Floats) -> Floats:
     values.flags.writeable = False
     return values

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from tf_diet.criteria.criterion import Floats
 
@@ -14,7 +17,8 @@ class Scores:
     Args:
         criterion: the name of the criterion.
         settings: what it was made with.
-        values: for each group, a number a unit.
+        values: for each group, a number a unit; infinite where it cannot be
+            seen, and so must stay.
         alignment: for each group, what its units were compared with.
     """
 
@@ -22,6 +26,12 @@ class Scores:
     settings: Mapping[str, Any]
     values: Mapping[str, Floats]
     alignment: Mapping[str, str]
+
+    @cached_property
+    def unseen(self) -> Mapping[str, int]:
+        """The number of units that could not be seen, of groups with any."""
+        counts = {n: int(np.isinf(v).sum()) for n, v in self.values.items()}
+        return {name: count for name, count in counts.items() if count}
 
     def __repr__(self) -> str:
         rows = [

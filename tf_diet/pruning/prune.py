@@ -4,11 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from tf_diet.criteria.criterion import Criterion
 from tf_diet.criteria.rank import rank
+from tf_diet.criteria.scores import Scores
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
+from tf_diet.graph.groups import Pinned
 from tf_diet.pruning.limits import Limits, listed
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.scaling import scalings
@@ -64,8 +68,13 @@ def plan(
     # Ranking may take long: what is wrong with the limits is said before.
     limits.bounds(graph)
     scores = rank(model, graph, data, criterion, seed=seed)
-    values = {name: scale(v) for name, v in scores.values.items()}
-    kept, reached = select(graph, order_of(values), rate, limits)
+    values = {name: _scaled(v, scale) for name, v in scores.values.items()}
+    order = [
+        (name, unit)
+        for name, unit in order_of(values)
+        if np.isfinite(scores.values[name][unit])
+    ]
+    kept, reached = select(graph, order, rate, limits)
     not_reached = ""
     if reached < rate:
         widths = [f"{name} ({len(units)})" for name, units in kept.items()]
@@ -89,7 +98,7 @@ def plan(
         cost_before=graph.cost(),
         cost_after=graph.cost(graph.alive(kept)),
         barriers=graph.barriers,
-        pinned=graph.pinned,
+        pinned=(*graph.pinned, *_unseen(scores)),
         alignment=dict(scores.alignment),
         not_reached=not_reached,
         options=graph.options,
@@ -123,6 +132,25 @@ def prune(
         limits=limits,
         seed=seed,
     ).apply(model)
+
+
+def _scaled(
+    values: NDArray[np.float64], scale: Callable[..., Any]
+) -> NDArray[np.float64]:
+    """Scales the scores of the units that could be seen."""
+    seen = np.isfinite(values)
+    if seen.all():
+        return scale(values)
+    scaled = values.copy()
+    if seen.any():
+        scaled[seen] = scale(values[seen])
+    return scaled
+
+
+def _unseen(scores: Scores) -> list[Pinned]:
+    """Says which units stay because a criterion cannot see what they do."""
+    reason = f"no tensor shows them, so {scores.criterion!r} cannot score them"
+    return [Pinned(name, n, reason) for name, n in scores.unseen.items()]
 
 
 def _name(thing: Any) -> str:
