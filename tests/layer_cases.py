@@ -43,6 +43,7 @@ CASES = {
     "AveragePooling2D": (lambda: layers.AveragePooling2D(2), IMAGE),
     "AveragePooling3D": (lambda: layers.AveragePooling3D(2), VOLUME),
     "BatchNormalization": (layers.BatchNormalization, SEQUENCE),
+    "Bidirectional": (lambda: layers.Bidirectional(layers.GRU(4)), SEQUENCE),
     "CenterCrop": (lambda: layers.CenterCrop(4, 5), IMAGE),
     "Concatenate": (layers.Concatenate, SEQUENCE, SEQUENCE),
     "Conv1D": (
@@ -57,6 +58,7 @@ CASES = {
     ),
     "Conv2DTranspose": (lambda: layers.Conv2DTranspose(7, 3), IMAGE),
     "Conv3DTranspose": (lambda: layers.Conv3DTranspose(5, 2), VOLUME),
+    "ConvLSTM1D": (lambda: layers.ConvLSTM1D(5, 2), (3, 6, 4)),
     "Cropping1D": (layers.Cropping1D, SEQUENCE),
     "Cropping2D": (layers.Cropping2D, IMAGE),
     "Cropping3D": (lambda: layers.Cropping3D(1), VOLUME),
@@ -93,6 +95,7 @@ CASES = {
     "LayerNormalization": (layers.LayerNormalization, SEQUENCE),
     "LayerScale": (lambda: LayerScale(1e-6, 6), SEQUENCE),
     "LeakyReLU": (layers.LeakyReLU, SEQUENCE),
+    "Masking": (layers.Masking, SEQUENCE),
     "MaxPooling1D": (layers.MaxPooling1D, SEQUENCE),
     "MaxPooling2D": (layers.MaxPooling2D, IMAGE),
     "MaxPooling3D": (layers.MaxPooling3D, VOLUME),
@@ -103,6 +106,10 @@ CASES = {
     "PReLU": (layers.PReLU, SEQUENCE),
     "Permute": (lambda: layers.Permute((2, 1)), SEQUENCE),
     "RMSNormalization": (layers.RMSNormalization, SEQUENCE),
+    "RNN": (
+        lambda: layers.RNN([layers.GRUCell(4), layers.LSTMCell(5)]),
+        (4, 6),
+    ),
     "ReLU": (lambda: layers.ReLU(max_value=6.0), SEQUENCE),
     "RepeatVector": (lambda: layers.RepeatVector(3), (6,)),
     "Rescaling": (lambda: layers.Rescaling(0.5, 0.1), SEQUENCE),
@@ -118,8 +125,16 @@ CASES = {
     "SpatialDropout1D": (lambda: layers.SpatialDropout1D(0.2), SEQUENCE),
     "SpatialDropout2D": (lambda: layers.SpatialDropout2D(0.2), IMAGE),
     "SpatialDropout3D": (lambda: layers.SpatialDropout3D(0.2), VOLUME),
+    "SpectralNormalization": (
+        lambda: layers.SpectralNormalization(layers.Dense(7)),
+        SEQUENCE,
+    ),
     "StochasticDepth": (lambda: StochasticDepth(0.2), SEQUENCE),
     "Subtract": (layers.Subtract, SEQUENCE, SEQUENCE),
+    "TimeDistributed": (
+        lambda: layers.TimeDistributed(layers.Dense(7)),
+        (4, 6),
+    ),
     "UnitNormalization": (layers.UnitNormalization, SEQUENCE),
     "UpSampling1D": (layers.UpSampling1D, SEQUENCE),
     "UpSampling2D": (layers.UpSampling2D, IMAGE),
@@ -131,8 +146,14 @@ CASES = {
 
 # Layers that `check_rule` cannot feed, and the test file that holds them.
 ELSEWHERE = {
+    "ConvLSTM2D": "test_conv_recurrent.py",
+    "ConvLSTM3D": "test_conv_recurrent.py",
     "Embedding": "test_rules.py",
+    "GRUCell": "test_recurrent.py",
+    "LSTMCell": "test_recurrent.py",
     "ReversibleEmbedding": "test_embedding.py",
     "GroupedQueryAttention": "test_heads.py",
     "MultiHeadAttention": "test_heads.py",
+    "SimpleRNNCell": "test_recurrent.py",
+    "StackedRNNCells": "test_recurrent.py",
 }

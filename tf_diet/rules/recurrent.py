@@ -10,7 +10,7 @@ import numpy as np
 from tf_diet.errors import StreamingError
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call, TensorSpec
+from tf_diet.graph.walk import Call, Slot, TensorSpec
 from tf_diet.rules.contraction import bound, operand
 from tf_diet.rules.nested import (
     Composed,
@@ -20,7 +20,7 @@ from tf_diet.rules.nested import (
     enter,
     match,
 )
-from tf_diet.rules.recurrent_cells import ConvLSTMCellRule, step_call
+from tf_diet.rules.recurrent_cells import ConvLSTMCellRule, nest, step_call
 
 
 class _Recurrent(ComposedRule):
@@ -117,10 +117,7 @@ class _Recurrent(ComposedRule):
         )
         outputs, states = [], list(state.values())
         for x in inputs:
-            nested = states
-            if keras.tree.is_nested(cell.state_size):
-                nested = keras.tree.pack_sequence_as(cell.state_size, states)
-            y, after = cell(x, nested)
+            y, after = cell(x, nest(cell.state_size, states))
             states = keras.tree.flatten(after)
             outputs.append(keras.ops.reshape(y, (batch, 1, y.shape[-1])))
         cell.set_weights(layer.cell.get_weights())
@@ -225,8 +222,7 @@ class ConvLSTMRule(_OneLayer):
         if call.operation.return_sequences:
             spec = replace(spec, shape=_timeless(spec.shape))
         inner = step_call(call, call.operation.cell, frame, [spec, spec])
-        x, states = inner.args[0], keras.tree.flatten(inner.args[1:])
-        return replace(inner, args=(x, states))
+        return replace(inner, args=(inner.args[0], list(map(Slot, (1, 2)))))
 
     def enter(
         self, inner: Call, inputs: Sequence[Labels], fresh: Fresh

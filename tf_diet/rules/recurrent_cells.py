@@ -192,6 +192,20 @@ class StackedCellsRule(ComposedRule):
         return {"cells": list(made.values())}
 
 
+def nest(sizes: Any, states: Sequence[Any]) -> Any:
+    """Returns states in the structure of their sizes, as plain lists.
+
+    A single state is in a list, too. The lists that Keras tracks attributes
+    in are not what JAX takes.
+    """
+    left = iter(states)
+
+    def place(x: Any) -> Any:
+        return [place(y) for y in x] if keras.tree.is_nested(x) else next(left)
+
+    return place(sizes if keras.tree.is_nested(sizes) else [sizes])
+
+
 def step_call(
     call: Call,
     cell: Any,
@@ -213,9 +227,7 @@ def step_call(
             for size in keras.tree.flatten(sizes)
         ]
     keys = range(1, 1 + len(states))
-    slots: Any = [Slot(key) for key in keys]
-    if keras.tree.is_nested(sizes):
-        slots = keras.tree.pack_sequence_as(sizes, slots)
+    slots = nest(sizes, [Slot(key) for key in keys])
     width = getattr(cell, "output_size", None)
     output = (
         states[0] if width is None else replace(states[0], shape=(None, width))
