@@ -177,6 +177,11 @@ def sublayers(operation: Any) -> list[keras.Layer]:
     return list(operation._flatten_layers(include_self=True, recursive=True))
 
 
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """Returns what a compiled model was compiled with, the objects as such."""
+    return dict(model._compile_config.config)
+
+
 class _Walker:
     def __init__(self, opens: Opens) -> None:
         self.opens = opens

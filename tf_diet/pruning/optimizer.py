@@ -1,12 +1,14 @@
 """Optimizer slots through surgery: momentum follows its weight."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from tf_diet.errors import PlanError
 from tf_diet.graph.labels import Mask
+from tf_diet.graph.walk import compile_arguments, functional
 from tf_diet.pruning.trim import Pair, take
 
 
@@ -26,10 +28,21 @@ def compile_like(
         small: the trimmed model.
         pairs: which weights became which, from `trim_pairs`.
         alive: which labels live.
+
+    Raises:
+        PlanError: the optimizer or a metric cannot be made again.
     """
     if not model.compiled:
         return
-    small.compile_from_config(model.get_compile_config())
+    # Losses hold no state and are shared, so that they need not be written
+    # down; what holds state is made again.
+    names = _output_names(model, small)
+    small.compile(
+        **{
+            entry: keras.tree.map_structure(_again, _renamed(value, names))
+            for entry, value in compile_arguments(model).items()
+        }
+    )
     source, target = model.optimizer, small.optimizer
     if source is None or not source.built:
         return
@@ -47,6 +60,39 @@ def compile_like(
                 if value.ndim == len(axes):
                     value = take(value, axes, alive)
                 targets[name].assign(value)
+
+
+def _again(value: Any) -> Any:
+    """Returns what may be compiled into another model.
+
+    Raises:
+        PlanError: it holds state and cannot be made again.
+    """
+    if not isinstance(value, keras.optimizers.Optimizer | keras.metrics.Metric):
+        return value
+    try:
+        return type(value).from_config(value.get_config())
+    except (TypeError, ValueError, NotImplementedError, KeyError) as error:
+        raise PlanError(
+            f"The {type(value).__name__} that the model is compiled with "
+            f"cannot be made again from its config. Received: {error}. "
+            "Register what it is made of with "
+            "keras.saving.register_keras_serializable, or prune a model that "
+            "is not compiled."
+        ) from error
+
+
+def _output_names(model: keras.Model, small: keras.Model) -> dict[str, str]:
+    """Returns what each output of a model is called in the trimmed one."""
+    names = (functional(m).output_names for m in (model, small))
+    return dict(zip(*names, strict=True))
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Names outputs as the trimmed model does, where it is flat."""
+    if not isinstance(value, Mapping):
+        return value
+    return {names.get(name, name): entry for name, entry in value.items()}
 
 
 def _prefix(variable: Any) -> str:

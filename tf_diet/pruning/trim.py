@@ -167,8 +167,9 @@ def _remake(graph: ChannelGraph, call: Call, alive: Mask, names: _Names) -> Any:
     except (TypeError, ValueError, NotImplementedError, KeyError) as error:
         raise PlanError(
             f"The layer {call.path!r} cannot be made again from its config. "
-            f"Received: {type(operation).__name__}: {error}. Give the class "
-            "get_config and an __init__ that takes what it returns."
+            f"Received: {type(operation).__name__}: {str(error).rstrip('.')}. "
+            "Give the class get_config and an __init__ that takes what it "
+            "returns, and a registered function in place of a Python lambda."
         ) from error
     new.name = names(call)
     if isinstance(new, keras.Layer):

@@ -1,0 +1,123 @@
+"""Training goes on after surgery as it would have under a mask."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, optimizers
+
+import tf_diet
+from tf_diet.pruning.mask import mask, zero
+from tf_diet.testing import randomise
+
+# Tracing a step takes longer than a step.
+EAGER = keras.backend.backend() == "tensorflow"
+OPTIMIZERS = {
+    "sgd": lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+    "adam": lambda: optimizers.Adam(0.01, amsgrad=True),
+    "adamw": lambda: optimizers.AdamW(0.01, weight_decay=0.1),
+    "clipped": lambda: optimizers.Adam(0.01, global_clipnorm=0.5),
+    "averaged": lambda: optimizers.Adam(
+        0.01, use_ema=True, ema_momentum=0.7, ema_overwrite_frequency=None
+    ),
+    "factored": lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+}
+
+
+def network():
+    image = keras.Input((5, 5, 2))
+    x = layers.Conv2D(
+        6, 3, padding="same", kernel_regularizer="l2", name="first"
+    )(image)
+    x = layers.ReLU()(layers.BatchNormalization(name="norm")(x))
+    x = layers.Add()([x, layers.Conv2D(6, 1, name="second")(x)])
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dense(7, activation="tanh", name="third")(x)
+    return keras.Model(image, layers.Dense(2, name="head")(x), name="steps")
+
+
+def batch(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(8, 5, 5, 2)).astype("float32")
+    return x, rng.normal(size=(8, 2)).astype("float32")
+
+
+def slots(model):
+    """The slots of each weight, by its path and the slot's kind."""
+    found = {}
+    for weight in model.trainable_variables:
+        prefix = weight.path.replace("/", "_") + "_"
+        for slot in model.optimizer.variables:
+            if slot.name.startswith(prefix):
+                found[weight.path, slot.name[len(prefix) :]] = slot
+    return found
+
+
+def masked_model(model, plan):
+    """The full model with everything dead at zero, momentum too."""
+    graph = plan.graph(model)
+    alive = graph.alive(plan.kept_units)
+    masked = mask(model, graph, alive)
+    kind = type(model.optimizer)
+    masked.compile(
+        kind.from_config(model.optimizer.get_config()), "mse", run_eagerly=EAGER
+    )
+    masked.optimizer.build(masked.trainable_variables)
+    masked.optimizer.iterations.assign(model.optimizer.iterations.value)
+    for key, slot in slots(masked).items():
+        value = keras.ops.convert_to_numpy(slots(model)[key].value)
+        slot.assign(zero(value, graph.axes[key[0]], alive))
+    return masked
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_after_trimming_is_the_masked_models_step(name):
+    model = network()
+    randomise(model)
+    model.compile(OPTIMIZERS[name](), "mse", run_eagerly=EAGER)
+    for seed in range(2):
+        model.train_on_batch(*batch(seed))
+    plan = tf_diet.plan(model, rate=0.5, criterion="random", seed=1)
+    small = plan.apply(model)
+    masked = masked_model(model, plan)
+    assert set(slots(small)) == set(slots(masked))
+    before = small.get_weights()
+    losses = [m.train_on_batch(*batch(9)) for m in (small, masked)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert any(
+        (a != b).any() for a, b in zip(before, small.get_weights(), strict=True)
+    )
+    kept = plan.kept(model)
+    pairs = [
+        (one.path, one, other)
+        for one, other in zip(small.variables, masked.variables, strict=True)
+    ]
+    both = slots(small), slots(masked)
+    pairs += [(key[0], both[0][key], both[1][key]) for key in both[0]]
+    for path, one, other in pairs:
+        full = keras.ops.convert_to_numpy(other.value)
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(one.value),
+            full[np.ix_(*kept[path])],
+            rtol=2e-4,
+            atol=2e-5,
+            err_msg=f"{path} {one.name}",
+        )
+    assert int(small.optimizer.iterations) == 3
+
+
+def test_forgotten_slots_would_be_seen():
+    model = network()
+    model.compile(OPTIMIZERS["adam"](), "mse", run_eagerly=EAGER)
+    model.train_on_batch(*batch(0))
+    plan = tf_diet.plan(model, rate=0.5, criterion="random")
+    small = plan.apply(model)
+    fresh = keras.models.clone_model(small)
+    fresh.set_weights(small.get_weights())
+    fresh.compile(OPTIMIZERS["adam"](), "mse", run_eagerly=EAGER)
+    small.train_on_batch(*batch(9))
+    fresh.train_on_batch(*batch(9))
+    distance = max(
+        np.abs(a - b).max()
+        for a, b in zip(small.get_weights(), fresh.get_weights(), strict=True)
+    )
+    assert distance > 1e-3
