@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-TRANSFORM = np.array([[1.0, 0.1, 0, 0.1, 1.0, 0, 0, 0]], "float32")
+TRANSFORM = np.array([[1.0, 0.1, 0, 0.1, 1.0, 0, 0, 0]] * 2, "float32")
 
 
 def test_channels_pass(units_through):

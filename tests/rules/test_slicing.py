@@ -90,7 +90,10 @@ ONES = np.ones((2, 8, 6), "float32")
 JOINS = {
     "concatenate": (lambda h: ops.concatenate([h, ops.tanh(h)], axis=-1), 6),
     "with itself": (lambda h: layers.Concatenate()([h, h]), 6),
-    "in time": (lambda h: ops.concatenate([h, h * 2], axis=1), 6),
+    "in time": (
+        lambda h: ops.concatenate([h, layers.Dense(6)(h)], axis=1),
+        6,
+    ),
     "in the batch": (lambda h: layers.Concatenate(axis=0)([h, h * 2]), 6),
     "with data": (lambda h: layers.Concatenate()([outside(h), h]), 6),
     "with data in time": (

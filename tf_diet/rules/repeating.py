@@ -68,9 +68,10 @@ class RepeatRule(Rule):
             if before is None and after is not None:
                 repeats = int(alive[after].sum())
             elif before is not None and np.size(repeats) > 1:
-                repeats = np.asarray(repeats)[alive[before]]
-        if np.ndim(repeats):
-            repeats = np.asarray(repeats).tolist()
+                kept = np.asarray(repeats)[alive[before]]
+                # JAX takes no list, and an array has no config.
+                plain = isinstance(repeats, list | tuple)
+                repeats = kept.tolist() if plain else kept
         return type(operation)(repeats, axis=axis, name=operation.name)
 
 
