@@ -50,7 +50,9 @@ def compile_like(
     targets = {variable.name: variable for variable in target.variables}
     for variable in source.variables:
         if variable.name in ("iteration", "learning_rate"):
-            targets[variable.name].assign(variable.value)
+            # As an array of its own: JAX gives up those it trains on.
+            value = keras.ops.convert_to_numpy(variable.value)
+            targets[variable.name].assign(value)
     for variable, twin, axes in pairs:
         for slot, kind in _slots(source, variable):
             name = f"{_prefix(twin)}{kind}"
