@@ -1,5 +1,6 @@
 """Surgery: a new model without the dead units, weights sliced by label."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -165,9 +166,10 @@ def _remake(graph: ChannelGraph, call: Call, alive: Mask, names: _Names) -> Any:
         else:
             new = type(operation).from_config(operation.get_config())
     except (TypeError, ValueError, NotImplementedError, KeyError) as error:
+        said = textwrap.shorten(str(error), 200, placeholder=" ...").rstrip(".")
         raise PlanError(
             f"The layer {call.path!r} cannot be made again from its config. "
-            f"Received: {type(operation).__name__}: {str(error).rstrip('.')}. "
+            f"Received: {type(operation).__name__}: {said}. "
             "Give the class get_config and an __init__ that takes what it "
             "returns, and a registered function in place of a Python lambda."
         ) from error
