@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -50,7 +49,7 @@ def describe(graph: ChannelGraph, width: int = _WIDTH) -> str:
     """
     # Three columns share what the two of numbers and the gaps leave.
     room = max((width - 23) // 3, 8)
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=None, pad_edge=False)
     for name in ("group", "units", "weights", "made by", "used by"):
         right = name in ("units", "weights")
         table.add_column(
