@@ -1,6 +1,7 @@
 """Convolutions: plain, depthwise, separable, transposed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -15,8 +16,10 @@ from tf_diet.rules.activation import pin
 
 def channel_axis(layer: Any) -> int:
     """Returns the channel axis of a layer with a `data_format`."""
-    last = getattr(layer, "data_format", "channels_last") != "channels_first"
-    return -1 if last else 1
+    form = getattr(layer, "data_format", "channels_last")
+    # Operations leave it open where layers look it up.
+    form = keras.config.image_data_format() if form is None else form
+    return 1 if form == "channels_first" else -1
 
 
 def spatial(layer: Any, x: Labels, units: Axis) -> Labels:
@@ -39,7 +42,7 @@ def other_axes(layer: Any, call: Call, x: Labels) -> list[tuple[Vector, str]]:
     ]
 
 
-class _Spatial(Rule):
+class Spatial(Rule):
     """What convolutions share: weights are applied at every position."""
 
     def positions(self, call: Call, signature: Signature, alive: Mask) -> int:
@@ -52,32 +55,82 @@ class _Spatial(Rule):
         return int(np.prod([1 if size is None else size for size in shape]))
 
 
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """How the channels of a convolution hang together.
+
+    Args:
+        units: the labels of its filters.
+        kernel: the labels of the kernel's input axis.
+        groups: labels that stand for the groups, where whole groups can go.
+        ties: pairs that live or die together.
+        frozen: what stays, with the reason.
+    """
+
+    units: Vector
+    kernel: Axis
+    groups: Axis = None
+    ties: Sequence[tuple[Vector, Vector]] = ()
+    frozen: list[tuple[Vector, str]] = field(default_factory=list)
+
+
+def grouped(call: Call, seen: Axis, fresh: Fresh) -> Grouping:
+    """Returns what a convolution removes: filters, columns or groups.
+
+    Groups must stay equally wide. Either the same column goes from all of
+    them, or whole groups go with their inputs; the finer of the two is taken.
+    """
+    layer = call.operation
+    if layer.groups == 1:
+        return Grouping(fresh(layer.filters), seen)
+    wide = layer.filters // layer.groups
+    narrow = 0 if seen is None else len(seen) // layer.groups
+    # A single column cannot go: nothing would be left.
+    columns = sum(count for count in (wide, narrow) if count > 1)
+    if seen is not None and layer.groups >= columns:
+        rows = seen.reshape(layer.groups, narrow)
+        return Grouping(
+            units=np.repeat(rows[:, 0], wide),
+            kernel=None,
+            groups=rows[:, 0],
+            ties=[(rows[:, 0], rows[:, n]) for n in range(1, narrow)],
+        )
+    units = np.tile(fresh(wide), layer.groups)
+    reason = f"{call.path!r} has one channel in each of its groups"
+    alone = [(units, reason)] if wide == 1 else []
+    if seen is None:
+        return Grouping(units, None, frozen=alone)
+    if narrow == 1:
+        return Grouping(units, None, frozen=[*alone, (seen, reason)])
+    rows = seen.reshape(layer.groups, narrow)
+    ties = [(rows[0], row) for row in rows[1:]]
+    return Grouping(units, rows[0], ties=ties, frozen=alone)
+
+
 @register_rule(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-class ConvolutionRule(_Spatial):
+class ConvolutionRule(Spatial):
     """A convolution; filters are the units."""
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Makes `filters` units; grouped convolutions are pinned."""
+        """Makes `filters` units, or joins them to the groups they are in."""
         (x,) = inputs
         layer = call.operation
-        units = fresh(layer.filters)
         seen = channels(layer, x)
-        frozen = pin(call.path, layer.activation, units)
-        frozen += other_axes(layer, call, x)
-        kernel_in: Axis = seen
-        if layer.groups > 1:
-            reason = f"{call.path!r} is a grouped convolution"
-            frozen += [(units, reason)]
-            frozen += [(seen, reason)] if seen is not None else []
-            kernel_in = None
+        part = grouped(call, seen, fresh)
         window = (None,) * layer.rank
         return Signature(
-            outputs=[spatial(layer, x, units)],
-            weights={"kernel": (*window, kernel_in, units), "bias": (units,)},
-            sizes={"filters": units},
-            frozen=frozen,
+            outputs=[spatial(layer, x, part.units)],
+            weights={
+                "kernel": (*window, part.kernel, part.units),
+                "bias": (part.units,),
+            },
+            sizes={"filters": part.units, "groups": part.groups},
+            ties=part.ties,
+            frozen=part.frozen
+            + pin(call.path, layer.activation, part.units)
+            + other_axes(layer, call, x),
         )
 
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
@@ -158,7 +211,7 @@ def _check_causal(call: Call) -> None:
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
-class TransposedConvolutionRule(_Spatial):
+class TransposedConvolutionRule(Spatial):
     """A transposed convolution; its kernel holds outputs before inputs."""
 
     def signature(
@@ -188,57 +241,100 @@ class TransposedConvolutionRule(_Spatial):
         return int(np.prod([1 if size is None else size for size in shape]))
 
 
+@dataclass(frozen=True, eq=False)
+class Multiplied:
+    """How the channels of a depthwise convolution hang together.
+
+    Args:
+        outputs: the labels of its outputs, `depth_multiplier` a channel.
+        kernel: the labels of the kernel's last two axes.
+        depth: labels that stand for the depth multiplier, if it can shrink.
+        frozen: what stays, with the reason.
+    """
+
+    outputs: Axis
+    kernel: tuple[Axis, Axis]
+    depth: Axis = None
+    frozen: list[tuple[Vector, str]] = field(default_factory=list)
+
+
+def multiplied(
+    call: Call, seen: Axis, width: int, fresh: Fresh, part: str = ""
+) -> Multiplied:
+    """Returns what a depthwise convolution removes: channels or multiples.
+
+    Each channel has filters of its own, as many as all others. Either a
+    channel goes with all of its filters, or the same filter goes from all
+    channels; the finer of the two is taken.
+    """
+    depth = call.operation.depth_multiplier
+    if seen is not None and len(seen) >= depth:
+        return Multiplied(np.repeat(seen, depth), (seen, None))
+    if depth == 1:
+        return Multiplied(None, (None, None))
+    units = fresh(depth, part)
+    reason = f"{call.path!r} drops filters of all channels instead"
+    frozen = [] if seen is None else [(seen, reason)]
+    return Multiplied(np.tile(units, width), (None, units), units, frozen)
+
+
+def _width(call: Call) -> int:
+    size = call.input_specs[0].shape[channel_axis(call.operation)]
+    return int(size or 1)
+
+
 @register_rule(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-class DepthwiseRule(_Spatial):
-    """Each channel has filters of its own, so it keeps its labels."""
+class DepthwiseRule(Spatial):
+    """Each channel has filters of its own."""
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Repeats each label `depth_multiplier` times."""
+        """Repeats each label, or makes units of the multiples."""
         (x,) = inputs
         layer = call.operation
-        seen = channels(layer, x)
-        if seen is None:
-            # Data comes in: its channels stay, and so do their filters.
-            return Signature(
-                outputs=[Labels.none(x.rank)], frozen=other_axes(layer, call, x)
-            )
-        units = np.repeat(seen, layer.depth_multiplier)
+        part = multiplied(call, channels(layer, x), _width(call), fresh)
+        mixed = (
+            []
+            if part.outputs is None
+            else pin(call.path, layer.activation, part.outputs)
+        )
         window = (None,) * layer.rank
         return Signature(
-            outputs=[spatial(layer, x, units)],
-            weights={"kernel": (*window, seen, None), "bias": (units,)},
-            frozen=pin(call.path, layer.activation, units)
-            + other_axes(layer, call, x),
+            outputs=[spatial(layer, x, part.outputs)],
+            weights={
+                "kernel": (*window, *part.kernel),
+                "bias": (part.outputs,),
+            },
+            sizes={"depth_multiplier": part.depth},
+            frozen=part.frozen + mixed + other_axes(layer, call, x),
         )
 
 
 @register_rule(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
-class SeparableRule(_Spatial):
+class SeparableRule(Spatial):
     """A depthwise and a pointwise convolution in one layer."""
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Makes `filters` units; the middle follows the input."""
+        """Makes `filters` units; the middle is as in a depthwise one."""
         (x,) = inputs
         layer = call.operation
         units = fresh(layer.filters)
-        seen = channels(layer, x)
-        middle = (
-            None if seen is None else np.repeat(seen, layer.depth_multiplier)
+        middle = multiplied(
+            call, channels(layer, x), _width(call), fresh, "depth_multiplier"
         )
         window = (None,) * layer.rank
-        point = (None,) * layer.rank
         return Signature(
             outputs=[spatial(layer, x, units)],
             weights={
-                "depthwise_kernel": (*window, seen, None),
-                "pointwise_kernel": (*point, middle, units),
+                "depthwise_kernel": (*window, *middle.kernel),
+                "pointwise_kernel": (*window, middle.outputs, units),
                 "bias": (units,),
             },
-            sizes={"filters": units},
-            frozen=pin(call.path, layer.activation, units)
+            sizes={"filters": units, "depth_multiplier": middle.depth},
+            frozen=middle.frozen
+            + pin(call.path, layer.activation, units)
             + other_axes(layer, call, x),
         )

@@ -11,15 +11,27 @@ from tf_diet.rules.convolution import channels, other_axes, spatial
 
 
 @register_rule(
+    "ops.AdaptiveAveragePool",
+    "ops.AdaptiveMaxPool",
+    "ops.AveragePool",
+    "ops.MaxPool",
+    keras.layers.AdaptiveAveragePooling1D,
+    keras.layers.AdaptiveAveragePooling2D,
+    keras.layers.AdaptiveAveragePooling3D,
+    keras.layers.AdaptiveMaxPooling1D,
+    keras.layers.AdaptiveMaxPooling2D,
+    keras.layers.AdaptiveMaxPooling3D,
     keras.layers.AveragePooling1D,
     keras.layers.AveragePooling2D,
     keras.layers.AveragePooling3D,
     keras.layers.MaxPooling1D,
     keras.layers.MaxPooling2D,
     keras.layers.MaxPooling3D,
+    keras.layers.CenterCrop,
     keras.layers.Cropping1D,
     keras.layers.Cropping2D,
     keras.layers.Cropping3D,
+    keras.layers.Resizing,
     keras.layers.UpSampling1D,
     keras.layers.UpSampling2D,
     keras.layers.UpSampling3D,
@@ -36,6 +48,14 @@ class PositionsRule(Rule):
         """Passes the channels through."""
         (x,) = inputs
         layer = call.operation
+        rank = len(call.output_specs[0].shape)
+        if rank != x.rank:
+            # Keras foretells a wrong shape for some adaptive pooling.
+            reason = f"{call.path!r} has {x.rank} axes and claims {rank}"
+            return Signature(
+                outputs=[Labels.none(rank)],
+                frozen=[(axis, reason) for axis in x.known()],
+            )
         return Signature(
             outputs=[spatial(layer, x, channels(layer, x))],
             frozen=other_axes(layer, call, x),
