@@ -13,4 +13,4 @@ import tf_diet  # noqa: F401
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(7)
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)

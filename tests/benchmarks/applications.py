@@ -21,6 +21,7 @@ import tf_diet
 from tf_diet.files import write_text
 from tf_diet.graph.build import build
 from tf_diet.progress import track
+from tf_diet.pruning.mask import Masked
 from tf_diet.testing import law_error, random_inputs, randomise
 
 RATES = (0.1, 0.5, 0.9, 0.99)
@@ -34,6 +35,7 @@ def measure(name: str) -> dict:
     model = zoo.make(name, LARGER.get(family, 32))
     randomise(model)
     graph = build(model)
+    masked = Masked(model, graph)
     x = random_inputs(model, batch=1)
     errors, reached = [], []
     for seed, rate in enumerate(RATES):
@@ -46,7 +48,7 @@ def measure(name: str) -> dict:
             seconds = [planned - started, applied - planned]
             assert small.count_params() == plan.cost_after.parameters
         del small
-        errors.append(law_error(model, plan.kept_units, x, graph))
+        errors.append(law_error(model, plan.kept_units, x, graph, masked))
         reached.append(plan.reached)
     return {
         "model": name,

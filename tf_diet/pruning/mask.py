@@ -28,27 +28,70 @@ def mask(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
     Returns:
         A functional model, not compiled.
     """
-    _, made = remake(model, graph, graph.everything)
-    for call in graph.walk.calls:
-        fill(call, made[call.index], graph, alive, _silenced)
+    return Masked(model, graph).model(alive)
 
-    def apply(call: Call, args: Any, kwargs: Any) -> Any:
-        result = made[call.index](*args, **kwargs)
-        values = [
-            _silence(value, graph.labels[key], alive)
-            for key, value in zip(
-                call.outputs, keras.tree.flatten(result), strict=True
+
+class Masked:
+    """A copy of a model whose units can be put to zero, again and again.
+
+    Args:
+        model: the full model; it is not touched.
+        graph: its channel graph.
+    """
+
+    def __init__(self, model: keras.Model, graph: ChannelGraph) -> None:
+        self.name = f"{model.name}_masked"
+        self.graph = graph
+        _, self.made = remake(model, graph, graph.everything)
+
+    def model(self, alive: Mask) -> keras.Model:
+        """Returns a model under one mask; it shares weights with the next.
+
+        Args:
+            alive: which labels live.
+        """
+        walked = self.graph.walk
+        values = self._replay(alive, fresh_inputs(self.graph))
+        return keras.Model(
+            walked.pack(walked.input_structure, values),
+            walked.pack(walked.output_structure, values),
+            name=self.name,
+        )
+
+    def outputs(self, alive: Mask, x: Any) -> list[Any]:
+        """Returns the flattened outputs under one mask.
+
+        Args:
+            alive: which labels live.
+            x: inputs as the model takes them.
+        """
+        walked = self.graph.walk
+        slots = keras.tree.flatten(walked.input_structure)
+        given = {
+            slot.key: keras.ops.convert_to_tensor(
+                value, dtype=walked.tensors[slot.key].dtype
             )
-        ]
-        return keras.tree.pack_sequence_as(result, values)
+            for slot, value in zip(slots, keras.tree.flatten(x), strict=True)
+        }
+        values = self._replay(alive, [given[key] for key in walked.inputs])
+        return [keras.ops.convert_to_numpy(values[k]) for k in walked.outputs]
 
-    walked = graph.walk
-    values = replay(walked, fresh_inputs(graph), apply)
-    return keras.Model(
-        walked.pack(walked.input_structure, values),
-        walked.pack(walked.output_structure, values),
-        name=f"{model.name}_masked",
-    )
+    def _replay(self, alive: Mask, inputs: list[Any]) -> dict[int, Any]:
+        graph = self.graph
+        for call in graph.walk.calls:
+            fill(call, self.made[call.index], graph, alive, _silenced)
+
+        def apply(call: Call, args: Any, kwargs: Any) -> Any:
+            result = self.made[call.index](*args, **kwargs)
+            values = [
+                _silence(value, graph.labels[key], alive)
+                for key, value in zip(
+                    call.outputs, keras.tree.flatten(result), strict=True
+                )
+            ]
+            return keras.tree.pack_sequence_as(result, values)
+
+        return replay(graph.walk, inputs, apply)
 
 
 def _silenced(

@@ -95,19 +95,21 @@ def select(
     limits = Limits() if limits is None else limits
     order = removable(graph, order, limits)
     total = graph.parameters()
-    # The place in the order of each group's first, second, ... unit to go.
+    # Each group's first, second, ... unit to go, and its place in the order.
     places: dict[str, list[int]] = {group.name: [] for group in graph.groups}
-    for place, (name, _) in enumerate(order):
+    units: dict[str, list[int]] = {group.name: [] for group in graph.groups}
+    for place, (name, unit) in enumerate(order):
         places[name].append(place)
+        units[name].append(unit)
+    going = {name: np.asarray(mine, np.int64) for name, mine in units.items()}
 
     def kept(count: int) -> dict[str, NDArray[np.int64]]:
         found = {}
         for group in graph.groups:
-            mine = places[group.name]
-            gone = bisect.bisect_left(mine, count)
+            gone = bisect.bisect_left(places[group.name], count)
             gone = _rounded(gone, group.n_units, limits.round_to)
             lives = np.ones(group.n_units, bool)
-            lives[[order[place][1] for place in mine[:gone]]] = False
+            lives[going[group.name][:gone]] = False
             found[group.name] = np.flatnonzero(lives)
         return found
 

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from tf_diet.errors import PlanError
 from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.labels import Mask
 from tf_diet.graph.walk import Walk, sublayers, walk
-from tf_diet.pruning.mask import mask
+from tf_diet.pruning.mask import Masked
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.trim import trim
 
@@ -53,8 +54,10 @@ def verify(
     """
     graph = plan.graph(model)
     x = random_inputs(model) if x is None else x
-    full = mask(model, graph, graph.alive(plan.kept_units))
-    errors = errors_of(full, trimmed, x)
+    full = _masked_outputs(
+        Masked(model, graph), graph.alive(plan.kept_units), x
+    )
+    errors = _apart(full, _outputs(trimmed, x))
     if len(errors) != len(graph.walk.outputs):
         raise PlanError(
             f"The trimmed model {trimmed.name!r} does not come from this plan. "
@@ -84,21 +87,13 @@ def verify(
     return error
 
 
-def errors_of(full: keras.Model, small: keras.Model, x: Any) -> list[float]:
-    """Returns how far two models are apart at each output.
+def _apart(full: list[Any], small: list[Any]) -> list[float]:
+    """Returns how far outputs are apart, relative to the largest of each.
 
-    Args:
-        full: one model.
-        small: another with outputs of the same shapes; those of other shapes
-            are left out.
-        x: inputs as both take them.
-
-    Returns:
-        For each output the largest difference over the largest value.
+    Outputs of other shapes are left out.
     """
     errors = []
-    pairs = zip(_outputs(full, x), _outputs(small, x), strict=False)
-    for one, other in pairs:
+    for one, other in zip(full, small, strict=False):
         a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
         if a.shape == b.shape:
             scale = np.abs(a).max(initial=0.0) or 1.0
@@ -112,6 +107,7 @@ def law_error(
     kept: Mapping[str, ArrayLike],
     x: Any,
     graph: ChannelGraph,
+    masked: Masked | None = None,
 ) -> float:
     """Returns how far trimmed and masked outputs are, relative to the largest.
 
@@ -120,10 +116,19 @@ def law_error(
         kept: per group, the units that stay.
         x: inputs as the model takes them.
         graph: the channel graph of the model.
+        masked: of the model, where several plans are tried on it.
     """
     alive = graph.alive(kept)
-    small = trim(model, graph, alive)
-    return max(errors_of(mask(model, graph, alive), small, x), default=0.0)
+    masked = Masked(model, graph) if masked is None else masked
+    full = _masked_outputs(masked, alive, x)
+    errors = _apart(full, _outputs(trim(model, graph, alive), x))
+    return max(errors, default=0.0)
+
+
+def _masked_outputs(masked: Masked, alive: Mask, x: Any) -> list[Any]:
+    if keras.backend.backend() == "jax":
+        return _outputs(masked.model(alive), x)
+    return masked.outputs(alive, x)
 
 
 def random_inputs(model: keras.Model, seed: int = 0, batch: int = 2) -> Any:
