@@ -93,13 +93,16 @@ class ChannelGraph:
         Args:
             kept: per group, the units to keep; all of a group left out.
         """
+        lives = []
+        for group in self.groups:
+            mine = np.full(group.n_units, group.name not in kept)
+            mine[np.asarray(kept.get(group.name, ()), np.int64)] = True
+            lives.append(mine)
+        starts = np.cumsum([0, *(group.n_units for group in self.groups)])
         alive = self.everything.copy()
-        for number, group in enumerate(self.groups):
-            if group.name in kept:
-                lives = np.zeros(group.n_units, bool)
-                lives[np.asarray(kept[group.name], np.int64)] = True
-                mine = self.group_of == number
-                alive[mine] = lives[self.unit_of[mine]]
+        held = self.group_of >= 0
+        places = starts[self.group_of[held]] + self.unit_of[held]
+        alive[held] = np.concatenate([*lives, np.zeros(0, bool)])[places]
         return alive
 
     def parameters(self, alive: Mask | None = None) -> int:
