@@ -88,6 +88,19 @@ def test_a_layer_without_weights_keeps_what_it_hands_on():
     assert len(kept["hidden"]) == 2
 
 
+def test_a_layer_keeps_the_units_that_it_has_inside():
+    x = keras.Input((5, 4))
+    h = layers.Dense(6, name="front")(x)
+    h = layers.MultiHeadAttention(6, 2, name="mha")(h, h)
+    model = keras.Model(x, layers.Dense(2)(h))
+    for keep in ("mha", "mha.heads", [model.get_layer("mha")]):
+        _, kept = kept_of(model, Limits(keep=keep))
+        assert len(kept["mha.heads"]) == 6
+        assert len(kept["front"]) == 2
+    _, kept = kept_of(model, Limits(max_rate={"mha": 0.5}))
+    assert len(kept["mha.heads"]) == 3
+
+
 def test_a_nested_model_stands_for_all_in_it():
     model = nested()
     backbone = model.get_layer("backbone")

@@ -206,16 +206,18 @@ class _Places:
         graph = self.graph
         labels = graph.labels
         signature = graph.signatures[call.index]
-        taken = _labels(v for k in call.inputs for v in labels[k].known())
-        given = [v for k in call.outputs for v in labels[k].known()]
+        taken = [v for key in call.inputs for v in labels[key].known()]
+        given = [v for key in call.outputs for v in labels[key].known()]
         # What is made inside and never seen outside, such as heads.
-        hidden = [
-            np.setdiff1d(axis, taken)
+        seen = {id(vector) for vector in (*taken, *given)}
+        hidden = {
+            id(axis): axis
             for axes in signature.weights.values()
             for axis in axes
-            if axis is not None
-        ]
-        mine = _labels([*given, *hidden])
+            if axis is not None and id(axis) not in seen
+        }
+        inside = np.setdiff1d(_labels(hidden.values()), _labels(taken))
+        mine = _labels([*given, inside])
         found = {}
         for number in np.unique(graph.group_of[mine]):
             if number >= 0:

@@ -61,11 +61,11 @@ def removable(graph: ChannelGraph, order: Order, limits: Limits) -> Order:
         limits: what must be respected; any number of units from the front of
             the result does.
     """
-    bounds: dict[str, list[tuple[NDArray[np.bool_], int]]] = {}
+    bounds: dict[str, list[tuple[list[bool], int]]] = {}
     spare: list[int] = []
     for bound in limits.bounds(graph):
         mine = bounds.setdefault(bound.group, [])
-        mine.append((bound.units, len(spare)))
+        mine.append((bound.units.tolist(), len(spare)))
         spare.append(int(bound.units.sum()) - bound.least)
     found = []
     for name, unit in order:
