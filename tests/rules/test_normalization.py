@@ -63,6 +63,7 @@ EXACT = {
     "rescaled": lambda: layers.Rescaling(list(range(1, 7)), np.arange(6.0)),
     "offset": lambda: layers.Rescaling(0.5, [1, 2, 3, 4, 5, 6]),
     "prelu": layers.PReLU,
+    "prelu of one slope": lambda: layers.PReLU(shared_axes=[1, 2]),
     "prelu shared": lambda: layers.PReLU(shared_axes=[1]),
     "dropout": lambda: layers.Dropout(0.5, noise_shape=(None, 1, 6)),
     "alpha dropout": lambda: layers.AlphaDropout(0.5, noise_shape=(1, 6)),

@@ -16,10 +16,8 @@ from tf_diet.rules.activation import pin
 
 def channel_axis(layer: Any) -> int:
     """Returns the channel axis of a layer with a `data_format`."""
-    form = getattr(layer, "data_format", "channels_last")
-    # Operations leave it open where layers look it up.
-    form = keras.config.image_data_format() if form is None else form
-    return 1 if form == "channels_first" else -1
+    first = getattr(layer, "data_format", "") == "channels_first"
+    return 1 if first else -1
 
 
 def spatial(layer: Any, x: Labels, units: Axis) -> Labels:
