@@ -9,7 +9,7 @@ masking, trimming, observation and streaming are all replays.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -304,15 +304,32 @@ def walk(model: Any, opens: Opens = lambda operation: False) -> Walk:
     def slot(tensor: Any) -> Slot:
         return Slot(known[id(tensor)])
 
+    outputs = tuple(known[id(t)] for t in graph._outputs)
     return Walk(
         inputs=tuple(inputs),
         input_names=tuple(t.name for t in graph._inputs),
-        outputs=tuple(known[id(t)] for t in graph._outputs),
+        outputs=outputs,
         input_structure=keras.tree.map_structure(slot, graph._inputs_struct),
         output_structure=keras.tree.map_structure(slot, graph._outputs_struct),
         tensors=walker.tensors,
-        calls=tuple(walker.calls),
+        calls=tuple(_needed(walker.calls, outputs)),
     )
+
+
+def _needed(calls: Sequence[Call], outputs: Sequence[int]) -> list[Call]:
+    """Leaves out what only outputs of nested models need that nobody reads.
+
+    Keras would not put it into a flat model.
+    """
+    read = set(outputs)
+    needed: list[Call] = []
+    for call in reversed(calls):
+        if not read.isdisjoint(call.outputs):
+            read.update(call.inputs)
+            needed.append(call)
+    return [
+        replace(call, index=index) for index, call in enumerate(needed[::-1])
+    ]
 
 
 def replay(walked: Walk, values: Sequence[Any], apply: Apply) -> dict[int, Any]:
