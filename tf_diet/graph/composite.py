@@ -5,7 +5,7 @@ called on symbolic tensors: what it calls then leaves ordinary nodes behind.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,16 +84,13 @@ def _open(
         names = ", ".join(variable.name for variable in own)
         return f"it has weights of its own ({names}) and no pruning rule"
     switches = "training" in inspect.signature(layer.call).parameters
+    trained = {**kwargs, "training": True} if switches else kwargs
     with _nodes_undone(layer):
         try:
             graph = Functional(inputs, layer.call(*args, **kwargs))
-            trained = (
-                Functional(
-                    inputs, layer.call(*args, **{**kwargs, "training": True})
-                )
-                if switches
-                else graph
-            )
+            in_training = Functional(inputs, layer.call(*args, **trained))
+            with keras.StatelessScope(state_mapping=_others(layer)):
+                elsewhere = Functional(inputs, layer.call(*args, **kwargs))
         except (
             TypeError,
             ValueError,
@@ -106,24 +103,84 @@ def _open(
                 "it has no pruning rule and cannot be opened "
                 f"({type(error).__name__}: {text[0][:120]})"
             )
-    if _kinds(graph) != _kinds(trained):
+    form = _form(graph)
+    if form != _form(in_training):
         return "it has no pruning rule and does something else in training"
-    for nodes in graph._nodes_by_depth.values():
-        for node in nodes:
-            leaves = keras.tree.flatten(
-                (node.arguments.args, node.arguments.kwargs)
-            )
-            if any(isinstance(leaf, keras.Variable) for leaf in leaves):
-                return "it has no pruning rule and uses a weight directly"
+    if form != _form(elsewhere) or _reads_variables(graph):
+        return "it has no pruning rule and uses a weight directly"
     return graph
 
 
-def _kinds(graph: Functional) -> list[tuple[int, str]]:
-    return sorted(
-        (depth, type(node.operation).__name__)
-        for depth, nodes in graph._nodes_by_depth.items()
+def _others(layer: keras.Layer) -> list[tuple[Any, Any]]:
+    """Returns other values of a layer's weights: what is made of them shows."""
+    return [
+        (variable, keras.ops.add(variable.value, 1))
+        for variable in layer.weights
+        if variable.dtype != "bool"
+    ]
+
+
+def _reads_variables(graph: Functional) -> bool:
+    """Says whether a weight is an argument of a call."""
+    return any(
+        isinstance(leaf, keras.Variable)
+        for nodes in graph._nodes_by_depth.values()
         for node in nodes
+        for leaf in keras.tree.flatten(
+            (node.arguments.args, node.arguments.kwargs)
+        )
     )
+
+
+def _form(graph: Functional) -> list[Any]:
+    """Returns what a graph computes, to be compared with another opening.
+
+    What every layer is told of training is left out: Keras tells it anew.
+    """
+    numbers: dict[int, int] = {}
+
+    def plain(x: Any) -> Any:
+        if isinstance(x, keras.KerasTensor):
+            return "tensor", numbers.setdefault(id(x), len(numbers))
+        if isinstance(x, keras.Variable):
+            return id(x)
+        if hasattr(x, "shape") and hasattr(x, "dtype"):
+            value = keras.ops.convert_to_numpy(x)
+            return value.shape, str(value.dtype), value.tobytes()
+        if isinstance(x, list | tuple):
+            return [plain(y) for y in x]
+        if isinstance(x, dict):
+            return [(str(key), plain(x[key])) for key in x]
+        return repr(x)
+
+    form: list[Any] = [plain(graph._inputs)]
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            given = dict(node.arguments.kwargs)
+            given.pop("training", None)
+            form.append(
+                (
+                    _facts(node.operation, plain),
+                    plain(node.arguments.args),
+                    plain(given),
+                    plain(node.outputs),
+                )
+            )
+    return [*form, plain(graph._outputs)]
+
+
+def _facts(operation: Any, plain: Callable[[Any], Any]) -> Any:
+    """Returns which layer it is, or what an operation was made with."""
+    if isinstance(operation, keras.Layer):
+        return id(operation)
+    facts = {
+        name: value
+        for name, value in vars(operation).items()
+        if name != "name" and not name.startswith("_")
+    }
+    return type(operation).__name__, plain(facts)
 
 
 @contextmanager
