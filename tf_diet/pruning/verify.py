@@ -111,6 +111,8 @@ def law_error(
 ) -> float:
     """Returns how far trimmed and masked outputs are, relative to the largest.
 
+    Outputs of another shape are infinitely far.
+
     Args:
         model: the full model.
         kept: per group, the units that stay.
@@ -122,6 +124,8 @@ def law_error(
     masked = Masked(model, graph) if masked is None else masked
     full = _masked_outputs(masked, alive, x)
     errors = _apart(full, _outputs(trim(model, graph, alive), x))
+    if len(errors) != len(full):
+        return np.inf
     return max(errors, default=0.0)
 
 
