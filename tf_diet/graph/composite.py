@@ -67,13 +67,13 @@ def open_model(model: keras.Model) -> Functional | str:
     return _open(model, inputs, (inputs,), {})
 
 
-def _inputs(shape: Any) -> Any:
+def _inputs(shape: Any, name: str | None = None) -> Any:
     """Returns symbolic inputs in the structure of their shapes."""
     if isinstance(shape, dict):
-        return {name: _inputs(s) for name, s in shape.items()}
+        return {key: _inputs(s, str(key)) for key, s in shape.items()}
     if shape and isinstance(shape[0], list | tuple):
         return [_inputs(s) for s in shape]
-    return keras.Input(batch_shape=(None, *shape[1:]))
+    return keras.Input(batch_shape=(None, *shape[1:]), name=name)
 
 
 def _open(
@@ -83,7 +83,11 @@ def _open(
     if own:
         names = ", ".join(variable.name for variable in own)
         return f"it has weights of its own ({names}) and no pruning rule"
-    switches = "training" in inspect.signature(layer.call).parameters
+    taken = inspect.signature(layer.call)
+    switches = "training" in taken.parameters
+    if switches and "training" not in taken.bind_partial(*args).arguments:
+        # A default of False would be passed on, and nothing ever trained.
+        kwargs = {"training": None, **kwargs}
     trained = {**kwargs, "training": True} if switches else kwargs
     with _nodes_undone(layer):
         try:
