@@ -371,4 +371,4 @@ def average_pool(choose: Chooser, pool: Pool) -> Step | None:
         return None
     after = (length // 2, width)
     how = choose.pick(["max_pool", "average_pool"])
-    return Step("average_pool", f"ops.{how}({{0}}, 2)", (source,), (after,))
+    return Step("average_pool", f"ops.{how}({{0}}, 2, 2)", (source,), (after,))
