@@ -13,6 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 OLDEST := .venv-oldest
 KERAS := $(shell sed -n 's/^ *keras>=//p' setup.cfg)
 CORE_TESTS := tests/graph tests/rules tests/pruning tests/laws
+JAX_TESTS ?= $(CORE_TESTS)
 
 .PHONY: setup demo test test-jax test-oldest lint
 
@@ -30,7 +31,7 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-jax: setup
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(CORE_TESTS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(JAX_TESTS)
 
 $(OLDEST)/.ready: setup.cfg
 	$(PYTHON) -m venv $(OLDEST)

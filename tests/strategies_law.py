@@ -13,7 +13,6 @@ from tf_diet.pruning.mask import mask
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import TOLERANCE, random_inputs, random_kept, randomise
 
-
 # Keras rounds what it divides the scores of these by to float32.
 ROUNDED = {"MultiHeadAttention", "GroupedQueryAttention"}
 

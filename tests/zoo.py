@@ -30,6 +30,13 @@ FAMILIES = {
     "VGG16": 32,
     "Xception": 71,
 }
+DEEP = {
+    "DenseNet121",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "InceptionResNetV2",
+    "NASNetMobile",
+}
 RESNET_RS = {
     50: (3, 4, 6, 3),
     101: (3, 4, 23, 3),

@@ -1,0 +1,13 @@
+"""The law on the families of hundreds of layers, at the rates that say most.
+
+All four rates are in the table that tests/benchmarks/applications.py makes.
+"""
+
+import pytest
+import zoo
+from architectures import check_architecture
+
+
+@pytest.mark.parametrize("name", sorted(zoo.DEEP))
+def test_law(name, tmp_path):
+    check_architecture(name, tmp_path, rates=(0.5, 0.99))
