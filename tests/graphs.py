@@ -7,6 +7,22 @@ from tf_diet.models.ddsp import DDSPConfig, ddsp, decoder
 from tf_diet.models.wavenet import WaveNetConfig, wavenet
 
 
+def between(function, shape=(3, 4), width=6):
+    """A model that runs a function between Dense layers."""
+    x = keras.Input(shape)
+    made = function(layers.Dense(width, name="before")(x))
+    outputs = [layers.Dense(2)(y) for y in keras.tree.flatten(made)]
+    return keras.Model(x, outputs)
+
+
+def units(graph):
+    """The units of each group but that of the layer in front."""
+    found = {group.name: group.n_units for group in graph.groups}
+    assert found.pop("before") == 6
+    assert not graph.barriers
+    return found
+
+
 def ddsp_decoder() -> keras.Model:
     config = DDSPConfig.preset("tiny", instruments=2)
     return decoder(ddsp(config))
@@ -108,13 +124,17 @@ SMALL = {
 }
 
 
-def mobilenet_v2() -> keras.Model:
+def mobilenet_v2(size: int = 64, classes: int = 10) -> keras.Model:
     return keras.applications.MobileNetV2(
         weights=None,
-        input_shape=(64, 64, 3),
-        classes=10,
+        input_shape=(size, size, 3),
+        classes=classes,
         classifier_activation=None,
     )
+
+
+def mobilenet() -> keras.Model:
+    return mobilenet_v2(32, 4)
 
 
 def resnet50() -> keras.Model:

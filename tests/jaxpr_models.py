@@ -69,15 +69,6 @@ def normalised():
     return keras.Model(x, layers.Dense(2)(g))
 
 
-def mobilenet():
-    return keras.applications.MobileNetV2(
-        weights=None,
-        input_shape=(32, 32, 3),
-        classes=4,
-        classifier_activation=None,
-    )
-
-
 def rolled_beta():
     """A planted bug: the rule gives beta the labels of other channels."""
     true = type(filing._RULES[layers.BatchNormalization])
@@ -132,7 +123,7 @@ MODELS = {
         },
         "dense_block": dense_block,
         "embedded": embedded,
-        "mobilenet": mobilenet,
+        "mobilenet": graphs.mobilenet,
         "normalised": normalised,
         "u_net": u_net,
     }.items()

@@ -6,16 +6,10 @@ import graphs
 import keras
 import numpy as np
 import pytest
+from command_line import run
 
 from tf_diet.cli import app
 from tf_diet.models.ddsp import DDSPConfig, ddsp
-
-
-def run(capsys, *argv):
-    """Returns exit code and everything printed."""
-    code = app.main(app.parse(["tf-diet", *map(str, argv)]))
-    captured = capsys.readouterr()
-    return code, captured.out + captured.err
 
 
 @pytest.fixture(scope="module")

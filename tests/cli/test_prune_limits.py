@@ -4,16 +4,10 @@ import json
 
 import keras
 import pytest
+from command_line import run
 from keras import layers
 
 from tf_diet.cli import app
-
-
-def run(capsys, *argv):
-    """Returns exit code and everything printed."""
-    code = app.main(app.parse(["tf-diet", *map(str, argv)]))
-    captured = capsys.readouterr()
-    return code, captured.out + captured.err
 
 
 @pytest.fixture(scope="module")

@@ -110,15 +110,6 @@ def normalised():
     return keras.Model(x, layers.Conv2D(2, 1)(layers.UpSampling2D()(h)))
 
 
-def mobilenet():
-    return keras.applications.MobileNetV2(
-        weights=None,
-        input_shape=(32, 32, 3),
-        classes=4,
-        classifier_activation=None,
-    )
-
-
 MODELS = [
     embedded,
     graphs.gated_slices,
@@ -127,7 +118,7 @@ MODELS = [
     graphs.small_convnet,
     graphs.squeeze_and_excite,
     graphs.tiny_wavenet,
-    mobilenet,
+    graphs.mobilenet,
     normalised,
     permuted,
 ]

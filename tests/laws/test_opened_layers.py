@@ -7,7 +7,8 @@ from keras import layers, ops
 
 from tf_diet.errors import UnsupportedModelError
 from tf_diet.graph.build import build
-from tf_diet.graph.walk import sublayers, walk
+from tf_diet.graph.composite import sublayers
+from tf_diet.graph.walk import walk
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_kept, randomise
 

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 import tf_diet
-from tf_diet.graph.walk import sublayers
+from tf_diet.graph.composite import sublayers
 from tf_diet.testing import randomise
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from graphs import between, units
 from keras import layers, ops
 
 from tf_diet.convert.streaming import to_streaming
@@ -24,22 +25,6 @@ from tf_diet.testing import (
 
 GRU, LSTM = layers.GRU, layers.LSTM
 GRUCell, LSTMCell = layers.GRUCell, layers.LSTMCell
-
-
-def between(function, shape=(3, 4), width=6):
-    """A model that runs a function between Dense layers."""
-    x = keras.Input(shape)
-    made = function(layers.Dense(width, name="before")(x))
-    outputs = [layers.Dense(2)(y) for y in keras.tree.flatten(made)]
-    return keras.Model(x, outputs)
-
-
-def units(graph):
-    """The units of each group but that of the layer in front."""
-    found = {group.name: group.n_units for group in graph.groups}
-    assert found.pop("before") == 6
-    assert not graph.barriers
-    return found
 
 
 def both(layer, **settings):

@@ -16,7 +16,7 @@ from tf_diet.lottery.run_folder import Ticket, save_model
 from tf_diet.lottery.schedules import ConstantRate
 from tf_diet.lottery.training_view import TrainingView
 from tf_diet.models.ddsp import ddsp, static_envelope
-from tf_diet.pruning.selection import Limits
+from tf_diet.pruning.limits import Limits
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from tf_diet.errors import InputError, UnsupportedModelError
 from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.composite import sublayers
 from tf_diet.graph.groups import (
     MINIMUM_WIDTH,
     Barrier,
@@ -16,7 +17,14 @@ from tf_diet.graph.groups import (
     Pinned,
     Site,
 )
-from tf_diet.graph.labels import Axis, Labels, Partition, Vector
+from tf_diet.graph.labels import (
+    Axis,
+    Labels,
+    Partition,
+    Vector,
+    meet,
+    union,
+)
 from tf_diet.graph.probe import passes
 from tf_diet.graph.rule import (
     Fresh,
@@ -24,8 +32,9 @@ from tf_diet.graph.rule import (
     barrier_reason,
     own_variables,
     rule_for,
+    stopped,
 )
-from tf_diet.graph.walk import Call, Walk, replay, sublayers, walk
+from tf_diet.graph.walk import Call, Walk, replay, walk
 
 
 def build(model: Any, options: Options | None = None) -> ChannelGraph:
@@ -104,19 +113,16 @@ class _Builder:
         else:
             signature = rule.signature(call, inputs, fresh)
             weights = rule.weights(call.operation)
-            if signature.stop:
-                seen = [v for x in inputs for v in x.known()]
-                self.stops.append((call, signature.stop, seen))
-        for first, second in signature.ties:
-            self.partition.tie(first, second)
-        for vector, reason in signature.frozen:
-            self.partition.freeze(vector, reason)
+        if signature.stop:
+            seen = [v for x in inputs for v in x.known()]
+            self.stops.append((call, signature.stop, seen))
+        self.constrain(signature.ties, signature.frozen)
         for vector, reason in signature.inexact:
             if self.options.exact:
                 self.partition.freeze(vector, reason)
             else:
                 self.inexact.append((vector, reason))
-        outputs = _made(signature) if weights else _union([])
+        outputs = _made(signature) if weights else union([])
         for name, variable in weights.items():
             none = (None,) * len(variable.shape)
             axes = signature.weights.get(name, none)
@@ -127,6 +133,16 @@ class _Builder:
             self.makers[call.index] = call
         self.signatures.append(signature)
         return signature.outputs
+
+    def constrain(
+        self,
+        ties: Iterable[tuple[Vector, Vector]],
+        frozen: Iterable[tuple[Vector, str]],
+    ) -> None:
+        for first, second in ties:
+            self.partition.tie(first, second)
+        for vector, reason in frozen:
+            self.partition.freeze(vector, reason)
 
     def unknown(self, call: Call, inputs: Sequence[Labels]) -> Signature:
         """What stops the graph, or what the probe lets through."""
@@ -143,15 +159,8 @@ class _Builder:
                         and x.channels is not None
                     ],
                 )
-        kind = type(call.operation).__name__
         why = call.closed or barrier_reason(call.operation)
-        reason = f"{call.path!r} ({kind}): {why}"
-        frozen = [(v, reason) for x in inputs for v in x.known()]
-        self.stops.append((call, why, [vector for vector, _ in frozen]))
-        return Signature(
-            outputs=[Labels.none(len(s.shape)) for s in call.output_specs],
-            frozen=frozen,
-        )
+        return stopped(call, inputs, why)
 
     def add_weight(
         self,
@@ -177,15 +186,9 @@ class _Builder:
                 self.roles[path, number] = "out" if out else "in"
             return
         path = self.paths[id(variable)]
-        for one, other in zip(self.axes[path], axes, strict=True):
-            if one is not None and other is not None:
-                self.partition.tie(one, other)
-            elif one is not None or other is not None:
-                pinned = one if other is None else other
-                assert pinned is not None
-                self.partition.freeze(
-                    pinned, f"{path!r} is shared with a place that is fixed"
-                )
+        reason = f"{path!r} is shared with a place that is fixed"
+        pairs = zip(self.axes[path], axes, strict=True)
+        self.constrain(*meet(pairs, reason))
 
     def tie_by_hand(self) -> None:
         """Ties the groups that the options name."""
@@ -264,7 +267,7 @@ class _Builder:
     def barriers(self, roots: Vector) -> Iterable[Barrier]:
         for call, why, vectors in self.stops:
             kind = type(call.operation).__name__
-            count = len(np.unique(roots[_union(vectors)]))
+            count = len(np.unique(roots[union(vectors)]))
             yield Barrier(call.path, kind, why, count)
 
     def shrinkable(
@@ -342,22 +345,14 @@ def _split(
 
 def _made(signature: Signature) -> Vector:
     """Returns the labels of the outputs, and what the call ties to them."""
-    outputs = _union(v for o in signature.outputs for v in o.known())
+    outputs = union(v for o in signature.outputs for v in o.known())
     tied = [
         other
         for pair in signature.ties
         for one, other in (pair, pair[::-1])
         if np.isin(one, outputs).any()
     ]
-    return _union([outputs, *tied])
-
-
-def _union(vectors: Iterable[Vector]) -> Vector:
-    """Returns all labels of some vectors, each once."""
-    found = list(vectors)
-    if not found:
-        return np.zeros(0, np.int64)
-    return np.unique(np.concatenate(found))
+    return union([outputs, *tied])
 
 
 def _path(call: Call, variable: Any) -> str:

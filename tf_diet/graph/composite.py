@@ -24,8 +24,15 @@ def is_composite(operation: Any) -> bool:
     return (
         isinstance(operation, keras.Layer)
         and not type(operation).__module__.startswith(_SHIPPED)
-        and len(list(operation._flatten_layers())) > 1
+        and len(sublayers(operation)) > 1
     )
+
+
+def sublayers(operation: Any) -> list[keras.Layer]:
+    """Returns a layer and all layers inside it; nothing for an operation."""
+    if not isinstance(operation, keras.Layer):
+        return []
+    return list(operation._flatten_layers(include_self=True, recursive=True))
 
 
 def open_node(node: Any) -> Functional | str:
@@ -190,7 +197,7 @@ def _facts(operation: Any, plain: Callable[[Any], Any]) -> Any:
 @contextmanager
 def _nodes_undone(layer: keras.Layer) -> Iterator[None]:
     """Takes away the nodes that calls leave in a layer's parts."""
-    parts = list(layer._flatten_layers(include_self=True, recursive=True))
+    parts = sublayers(layer)
     before = [(list(p._inbound_nodes), list(p._outbound_nodes)) for p in parts]
     try:
         yield

@@ -1,11 +1,11 @@
 """What a selection of units costs: parameters, FLOPs, memory accesses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Mask, count_alive
+from tf_diet.graph.labels import Axis, Labels, Mask, count_elements
 from tf_diet.graph.rule import Rule, Signature
 from tf_diet.graph.walk import Call
 
@@ -48,23 +48,13 @@ class Cost:
         )
 
 
-def axes_size(
-    axes: Sequence[Axis], shape: Sequence[int | None], alive: Mask
-) -> int:
-    """Returns the number of living elements; unknown sizes count one."""
-    size = 1
-    for axis, length in zip(axes, shape, strict=True):
-        size *= count_alive(axis, length, alive)
-    return size
-
-
 def parameters(
     axes: Mapping[str, tuple[Axis, ...]],
     shapes: Mapping[str, tuple[int, ...]],
     alive: Mask,
 ) -> int:
     """Returns the number of living elements of all variables."""
-    return sum(axes_size(axes[p], shapes[p], alive) for p in axes)
+    return sum(count_elements(axes[p], shapes[p], alive) for p in axes)
 
 
 def call_cost(
@@ -79,14 +69,14 @@ def call_cost(
     tensors = list(zip(call.inputs, call.input_specs, strict=True))
     tensors += list(zip(call.outputs, call.output_specs, strict=True))
     for key, spec in tensors:
-        activations += axes_size(labels[key].axes, spec.shape, alive)
+        activations += count_elements(labels[key].axes, spec.shape, alive)
     weights = 0
     flops = 0
     if rule is not None:
         flops = rule.flops(call, signature, alive)
         for name, variable in rule.weights(call.operation).items():
             none = (None,) * len(variable.shape)
-            weights += axes_size(
+            weights += count_elements(
                 signature.weights.get(name, none), variable.shape, alive
             )
     else:

@@ -5,7 +5,9 @@ position, or None where nothing can be removed (batch, time, data). Labels that
 must live or die together are tied; frozen ones always live.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,3 +135,68 @@ def kept_positions(axis: Axis, size: int, alive: Mask) -> Vector:
     if axis is None:
         return np.arange(size, dtype=np.int64)
     return np.flatnonzero(alive[axis]).astype(np.int64)
+
+
+def count_elements(
+    axes: Sequence[Axis], shape: Sequence[int | None], alive: Mask
+) -> int:
+    """Returns how many elements live; unknown sizes count one."""
+    size = 1
+    for axis, length in zip(axes, shape, strict=True):
+        size *= count_alive(axis, length, alive)
+    return size
+
+
+def shrunk(
+    axes: Sequence[Axis], shape: Sequence[Any], alive: Mask
+) -> tuple[Any, ...]:
+    """Returns a shape with the axes that have units counted anew."""
+    return tuple(
+        size if axis is None else int(alive[axis].sum())
+        for axis, size in zip(axes, shape, strict=True)
+    )
+
+
+def take(value: Any, axes: Sequence[Axis], alive: Mask) -> Any:
+    """Returns the living positions of an array along each axis."""
+    for place, axis in enumerate(axes):
+        if axis is not None:
+            kept = kept_positions(axis, value.shape[place], alive)
+            value = np.take(value, kept, axis=place)
+    return value
+
+
+def take_factors(value: Any, axes: Sequence[Axis], alive: Mask) -> Any:
+    """Returns what lives of an array that broadcasts along some axes."""
+    wide = [
+        axis if size > 1 else None
+        for axis, size in zip(axes, value.shape, strict=False)
+    ]
+    return take(value, wide, alive)
+
+
+def union(vectors: Iterable[Vector]) -> Vector:
+    """Returns all labels of some vectors, each once."""
+    found = list(vectors)
+    if not found:
+        return np.zeros(0, np.int64)
+    return np.unique(np.concatenate(found))
+
+
+def meet(
+    pairs: Iterable[tuple[Axis, Axis]], reason: str
+) -> tuple[list[tuple[Vector, Vector]], list[tuple[Vector, str]]]:
+    """Makes axes that run together agree.
+
+    Returns:
+        Ties where both have labels, and frozen labels, with the reason, where
+        only one has: the other side cannot shrink.
+    """
+    ties: list[tuple[Vector, Vector]] = []
+    frozen: list[tuple[Vector, str]] = []
+    for one, other in pairs:
+        if one is not None and other is not None:
+            ties.append((one, other))
+        else:
+            frozen += [(v, reason) for v in (one, other) if v is not None]
+    return ties, frozen

@@ -16,7 +16,7 @@ from tf_diet.errors import InputError
 from tf_diet.files import replacing, write_text
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Vector
-from tf_diet.graph.show import labels_of
+from tf_diet.graph.show import labels_of, shortened
 from tf_diet.graph.walk import Call
 
 _DRAWN = (".svg", ".png", ".pdf")
@@ -106,8 +106,7 @@ def outline(graph: ChannelGraph, width: int = 100) -> str:
     lines = []
     for node in nodes:
         fed = [_label(graph, to) for of, to in edges if of == node]
-        more = f" +{len(fed) - _SHOWN}" if len(fed) > _SHOWN else ""
-        arrow = f" -> {', '.join(fed[:_SHOWN])}{more}" if fed else ""
+        arrow = f" -> {shortened(fed, _SHOWN)}" if fed else ""
         word = "" if node.kind == "group" else f"[{node.kind}] "
         line = f"{word}{_label(graph, node)}{arrow}"
         lines.append(textwrap.fill(line, width, subsequent_indent="    "))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tf_diet.graph.labels import Labels, Vector
+from tf_diet.graph.labels import Labels, last
 from tf_diet.graph.rule import own_variables
 from tf_diet.graph.walk import Call
 
@@ -47,11 +47,7 @@ def passes(call: Call, inputs: Sequence[Labels]) -> list[Labels] | None:
     for _ in range(_TRIES):
         if not _holds(call, inputs, rng, width):
             return None
-    return [_last(len(s.shape), seen[0]) for s in call.output_specs]
-
-
-def _last(rank: int, vector: Vector) -> Labels:
-    return Labels.none(rank).at(-1, vector)
+    return [last(len(s.shape), seen[0]) for s in call.output_specs]
 
 
 def _holds(

@@ -18,7 +18,7 @@ from tf_diet.graph.labels import (
     Mask,
     Partition,
     Vector,
-    count_alive,
+    count_elements,
 )
 from tf_diet.graph.walk import Call
 
@@ -164,14 +164,7 @@ class Rule(ABC):
         total = 0
         for name, variable in self.weights(call.operation).items():
             axes = signature.weights.get(name, (None,) * len(variable.shape))
-            elements = int(
-                np.prod(
-                    [
-                        count_alive(axis, size, alive)
-                        for axis, size in zip(axes, variable.shape, strict=True)
-                    ]
-                )
-            )
+            elements = count_elements(axes, variable.shape, alive)
             total += (2 if len(variable.shape) > 1 else 1) * elements
         return total * positions
 
@@ -307,6 +300,22 @@ def barrier_reason(operation: Any) -> str:
 def barriers() -> dict[str, str]:
     """Returns every kind that is known to stop the graph, and why."""
     return dict(_BARRIERS)
+
+
+def stopped(call: Call, inputs: Sequence[Labels], why: str) -> Signature:
+    """Returns the signature of a call that nothing is known of.
+
+    Args:
+        call: the application.
+        inputs: the labels of its inputs, which all stay.
+        why: reads on from the name of the layer.
+    """
+    reason = f"{call.path!r} ({type(call.operation).__name__}): {why}"
+    return Signature(
+        outputs=[Labels.none(len(s.shape)) for s in call.output_specs],
+        frozen=[(v, reason) for x in inputs for v in x.known()],
+        stop=why,
+    )
 
 
 def own_variables(operation: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group, Options, Pinned
-from tf_diet.graph.labels import Vector
+from tf_diet.graph.labels import Vector, union
 
 _WIDTH = 100
 _LISTED = 12
@@ -118,8 +118,7 @@ def users(graph: ChannelGraph) -> Mapping[str, list[str]]:
 
 def labels_of(graph: ChannelGraph, keys: Iterable[int]) -> Vector:
     """Returns all labels of some tensors, each once."""
-    found = [v for key in keys for v in graph.labels[key].known()]
-    return np.unique(np.concatenate(found or [np.zeros(0, np.int64)]))
+    return union(v for key in keys for v in graph.labels[key].known())
 
 
 def group_shares(graph: ChannelGraph) -> Mapping[str, float]:
@@ -155,7 +154,7 @@ def _cell(names: Sequence[str], room: int) -> str:
     return name + more
 
 
-def _short(names: Sequence[str], most: int) -> str:
+def shortened(names: Sequence[str], most: int) -> str:
     """Returns names as text, with a count in place of those past `most`."""
     more = f" +{len(names) - most}" if len(names) > most else ""
     return ", ".join(names[:most]) + more
@@ -170,7 +169,7 @@ def _pins(word: str, pins: Iterable[Pinned]) -> list[str]:
     for reason, same in by_reason.items():
         count = sum(pin.n_units for pin in same)
         names = list(dict.fromkeys(pin.name for pin in same))
-        lines.append(f"{word}: {_short(names, 3)} ({count} units): {reason}")
+        lines.append(f"{word}: {shortened(names, 3)} ({count} units): {reason}")
     if len(lines) > _LISTED:
         more = len(lines) - _LISTED
         lines = [*lines[:_LISTED], f"and {more} reasons more ({word})"]

@@ -170,13 +170,6 @@ def functional(model: Any) -> Functional:
     )
 
 
-def sublayers(operation: Any) -> list[keras.Layer]:
-    """Returns a layer and all layers inside it; nothing for an operation."""
-    if not isinstance(operation, keras.Layer):
-        return []
-    return list(operation._flatten_layers(include_self=True, recursive=True))
-
-
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns what a compiled model was compiled with, the objects as such."""
     return dict(model._compile_config.config)

@@ -22,9 +22,9 @@ from tf_diet.lottery.run_folder import (
 )
 from tf_diet.lottery.schedules import ConstantRate, Schedule
 from tf_diet.lottery.training_view import TrainingView
+from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan as make_plan
-from tf_diet.pruning.selection import Limits
 
 Evaluate = Callable[[keras.Model, Any], float]
 

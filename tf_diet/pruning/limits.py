@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.composite import sublayers
 from tf_diet.graph.groups import MINIMUM_WIDTH, Options
-from tf_diet.graph.labels import Vector
+from tf_diet.graph.labels import union
 from tf_diet.graph.parts import parts
-from tf_diet.graph.walk import Call, sublayers
+from tf_diet.graph.walk import Call
 
 Pick: TypeAlias = str | keras.Layer | Callable[[keras.Layer], bool]
 Units = Mapping[str, NDArray[np.bool_]]
@@ -216,8 +217,8 @@ class _Places:
             for axis in axes
             if axis is not None and id(axis) not in seen
         }
-        inside = np.setdiff1d(_labels(hidden.values()), _labels(taken))
-        mine = _labels([*given, inside])
+        inside = np.setdiff1d(union(hidden.values()), union(taken))
+        mine = union([*given, inside])
         found = {}
         for number in np.unique(graph.group_of[mine]):
             if number >= 0:
@@ -252,13 +253,6 @@ def _named(call: Call, pattern: str) -> bool:
     parts = call.layer_path.split("/")
     paths = ["/".join(parts[: n + 1]) for n in range(len(parts))]
     return bool(fnmatch.filter([*paths, parts[-1]], pattern))
-
-
-def _labels(vectors: Any) -> Vector:
-    found = list(vectors)
-    if not found:
-        return np.zeros(0, np.int64)
-    return np.unique(np.concatenate(found))
 
 
 def _covers(

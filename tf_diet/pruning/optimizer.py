@@ -7,9 +7,9 @@ import keras
 import numpy as np
 
 from tf_diet.errors import PlanError
-from tf_diet.graph.labels import Mask
+from tf_diet.graph.labels import Mask, take
 from tf_diet.graph.walk import compile_arguments, functional
-from tf_diet.pruning.trim import Pair, take
+from tf_diet.pruning.trim import Pair
 
 
 def compile_like(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.pruning.limits import Limits as Limits
+from tf_diet.pruning.limits import Limits
 from tf_diet.registry import Registry
 
 Values = Mapping[str, NDArray[np.float64]]

@@ -10,22 +10,14 @@ from absl import logging
 
 from tf_diet.errors import PlanError
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.graph.labels import Axis, Mask, Vector, kept_positions
+from tf_diet.graph.composite import sublayers
+from tf_diet.graph.labels import Axis, Mask, Vector, take
 from tf_diet.graph.rule import Rule, own_variables, rule_for
-from tf_diet.graph.walk import Call, replay, sublayers
+from tf_diet.graph.walk import Call, replay
 
 Scale = tuple[Vector, float]
 Cut = Callable[[Any, tuple[Axis, ...], Mask, Scale | None], Any]
 Pair = tuple[Any, Any, tuple[Axis, ...]]
-
-
-def take(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
-    """Returns the living positions of an array along each axis."""
-    for place, axis in enumerate(axes):
-        if axis is not None:
-            kept = kept_positions(axis, value.shape[place], alive)
-            value = np.take(value, kept, axis=place)
-    return value
 
 
 def _cut(
@@ -236,7 +228,7 @@ def fill(
         new: the operation that gets them.
         graph: where the labels are.
         alive: which of them live.
-        cut: makes the new value: `take` for a smaller one.
+        cut: makes the new value.
 
     Returns:
         Old and new variables in pairs, with the labels of their axes.

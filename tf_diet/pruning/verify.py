@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from tf_diet.errors import PlanError
 from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.composite import sublayers
 from tf_diet.graph.labels import Mask
-from tf_diet.graph.walk import Walk, sublayers, walk
+from tf_diet.graph.walk import Walk, walk
 from tf_diet.pruning.mask import Masked
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.trim import trim

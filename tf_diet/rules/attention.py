@@ -1,6 +1,5 @@
 """Attention without projections: what runs together, and what must stay."""
 
-import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,10 +13,12 @@ from tf_diet.rules.contraction import (
     Contraction,
     Index,
     Term,
+    bind,
     bound,
     contract,
     operand,
 )
+from tf_diet.rules.outcomes import gone
 
 _MASKS = ("attention_mask", "query_mask", "value_mask", "key_mask", "mask")
 _PLACES = ("batch", "row", "source")
@@ -50,11 +51,8 @@ def attend(
             frozen.append((axis, f"{call.path!r} attends over this axis"))
         elif axis is not None and ordered and kind_of(index) in _PLACES:
             frozen.append((axis, f"{call.path!r} has a mask along this axis"))
-    frozen += [
-        (axis, f"{call.path!r} takes it as a mask")
-        for mask in masks
-        for axis in mask.labels.known()
-    ]
+    seen = (axis for mask in masks for axis in mask.labels.axes)
+    frozen += gone(call, seen, "takes it as a mask")
     return Contraction(solved.axes, solved.ties, frozen)
 
 
@@ -157,8 +155,7 @@ class DotProductAttentionRule(Rule):
         if given.get("scale") is not None:
             return args, kwargs
         width = operand(call, inputs, given["query"]).shape[-1]
-        signature = inspect.signature(call.operation.call)
-        named = signature.bind(*args, **kwargs).arguments
+        named = bind(call.operation, args, kwargs)
         return (), {**named, "scale": float(width or 1) ** -0.5}
 
 

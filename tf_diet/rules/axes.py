@@ -6,34 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Mask
+from tf_diet.graph.labels import Labels, Mask
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
-from tf_diet.rules.elementwise import pinned
-
-
-def places(axis: Any, rank: int) -> list[int]:
-    """Returns axes as positions; None is all of them.
-
-    Args:
-        axis: a number, several, or None; negative ones count from the end.
-        rank: how many axes there are.
-    """
-    if axis is None:
-        return list(range(rank))
-    given = axis if isinstance(axis, list | tuple) else [axis]
-    return [int(place) % rank for place in given]
-
-
-def gone(call: Call, vectors: Sequence[Axis], reason: str) -> list[Any]:
-    """Returns the `frozen` entries of axes that must stay whole.
-
-    Args:
-        call: the application.
-        vectors: labels of those axes.
-        reason: reads on from the path of the call.
-    """
-    return [(v, f"{call.path!r} {reason}") for v in vectors if v is not None]
+from tf_diet.rules.outcomes import gone, pinned, places
 
 
 class _OrderRule(Rule):

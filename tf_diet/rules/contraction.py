@@ -8,10 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Mask, Vector, kept_positions
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector, take
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call, Slot
 from tf_diet.rules.elementwise import constant
+from tf_diet.rules.outcomes import pinned
 
 Index = Hashable
 Shape = tuple[int | None, ...]
@@ -212,12 +213,12 @@ def _sliced(
     array: Any, term: Term, axes: Mapping[Index, Axis], alive: Mask
 ) -> Any:
     """Returns the positions of an array whose partners live."""
-    for place, index in enumerate(term.indices):
-        axis = axes[index]
-        if axis is not None and len(axis) == term.shape[place]:
-            kept = kept_positions(axis, len(axis), alive)
-            array = np.take(array, kept, axis=place)
-    return array
+    met = [axes[index] for index in term.indices]
+    full = [
+        axis if axis is not None and len(axis) == size else None
+        for axis, size in zip(met, term.shape, strict=True)
+    ]
+    return take(array, full, alive)
 
 
 @register_rule("ops.Einsum")
@@ -325,11 +326,7 @@ class FlatteningRule(_ContractionRule):
         same = type(call.operation).__name__ == "Vdot" and first == second
         if vector or same:
             return super().signature(call, inputs, fresh)
-        reason = f"{call.path!r} mixes this axis with others"
-        return Signature(
-            outputs=[Labels.none(len(call.output_specs[0].shape))],
-            frozen=[(v, reason) for term in terms for v in term.labels.known()],
-        )
+        return pinned(call, inputs, "mixes this axis with others")
 
 
 @register_rule(keras.layers.Dot)

@@ -10,8 +10,9 @@ import numpy as np
 from tf_diet.errors import StreamingError
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
+from tf_diet.graph.walk import Call, TensorSpec
 from tf_diet.rules.activation import pin
+from tf_diet.rules.outcomes import gone
 
 
 def channel_axis(layer: Any) -> int:
@@ -33,11 +34,20 @@ def channels(layer: Any, x: Labels) -> Axis:
 def other_axes(layer: Any, call: Call, x: Labels) -> list[tuple[Vector, str]]:
     """Pins labels on axes that a sliding window mixes."""
     place = channel_axis(layer) % x.rank
-    return [
-        (axis, f"{call.path!r} slides over this axis")
-        for number, axis in enumerate(x.axes)
-        if axis is not None and number != place
-    ]
+    others = (axis for number, axis in enumerate(x.axes) if number != place)
+    return gone(call, others, "slides over this axis")
+
+
+def count_positions(spec: TensorSpec, place: int) -> int:
+    """Returns how many positions a feature map has; unknown sizes count one.
+
+    Args:
+        spec: of the feature map.
+        place: its channel axis.
+    """
+    shape = list(spec.shape)
+    del shape[place], shape[0]
+    return int(np.prod([1 if size is None else size for size in shape]))
 
 
 class Spatial(Rule):
@@ -45,12 +55,9 @@ class Spatial(Rule):
 
     def positions(self, call: Call, signature: Signature, alive: Mask) -> int:
         """Returns the number of output positions."""
-        shape = list(call.output_specs[0].shape[1:])
-        del shape[
-            channel_axis(call.operation)
-            - (1 if channel_axis(call.operation) > 0 else 0)
-        ]
-        return int(np.prod([1 if size is None else size for size in shape]))
+        return count_positions(
+            call.output_specs[0], channel_axis(call.operation)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,10 +240,9 @@ class TransposedConvolutionRule(Spatial):
 
     def positions(self, call: Call, signature: Signature, alive: Mask) -> int:
         """Returns the number of input positions: each meets the kernel."""
-        shape = list(call.input_specs[0].shape[1:])
-        place = channel_axis(call.operation)
-        del shape[place - 1 if place > 0 else place]
-        return int(np.prod([1 if size is None else size for size in shape]))
+        return count_positions(
+            call.input_specs[0], channel_axis(call.operation)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,16 +4,21 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Mask, Vector, count_alive
+from tf_diet.graph.labels import (
+    Axis,
+    Labels,
+    Mask,
+    Vector,
+    count_elements,
+    take_factors,
+)
 from tf_diet.graph.rule import Fresh, Signature, register_rule
 from tf_diet.graph.walk import Call, Slot
 from tf_diet.rules.contraction import bind, bound
 from tf_diet.rules.convolution import Spatial, channels, other_axes, spatial
-from tf_diet.rules.normalization import take_factors
-from tf_diet.rules.normalization_ops import is_constant
+from tf_diet.rules.elementwise import constant
 
 Layout = Mapping[str, tuple[Axis, ...]]
 
@@ -43,7 +48,7 @@ class _Convolution(Spatial):
             theirs = Labels.none(len(wanted))
             if isinstance(value, Slot):
                 theirs = inputs[call.inputs.index(value.key)]
-            if not is_constant(value):
+            if constant(value) is None:
                 tied, stays = self.meet(call, wanted, theirs)
                 ties += tied
                 frozen += stays
@@ -99,8 +104,8 @@ class _Convolution(Spatial):
         given = bind(call.operation, args, kwargs)
         seen = channels(call.operation, inputs[0])
         for name, axes in self.layout(call, seen).items():
-            if is_constant(given[name]):
-                value = keras.ops.convert_to_numpy(given[name])
+            value = constant(given[name])
+            if value is not None:
                 given[name] = take_factors(value, axes, alive)
         return (given.pop("inputs"),), given
 
@@ -108,12 +113,7 @@ class _Convolution(Spatial):
         """A multiply and an add for each element of the kernels."""
         elements = 0
         for name, axes in signature.weights.items():
-            sizes = shape_of(call, name)
-            counts = [
-                count_alive(axis, size, alive)
-                for axis, size in zip(axes, sizes, strict=True)
-            ]
-            elements += int(np.prod(counts))
+            elements += count_elements(axes, shape_of(call, name), alive)
         return 2 * elements * self.positions(call, signature, alive)
 
 

@@ -6,10 +6,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Mask, Partition, Vector
+from tf_diet.graph.labels import (
+    Axis,
+    Labels,
+    Mask,
+    Partition,
+    Vector,
+    take_factors,
+)
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call, Slot
-from tf_diet.rules.activation import mixing
+from tf_diet.rules.activation import pin
+from tf_diet.rules.outcomes import gone, pinned, places
 
 _UNARY = """
     Abs Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Array
@@ -111,26 +119,6 @@ def combine(
     return Signature(outputs=[Labels(tuple(axes))], ties=ties, frozen=frozen)
 
 
-def pinned(
-    call: Call, inputs: Sequence[Labels], reason: str, **kwargs: Any
-) -> Signature:
-    """Lets nothing through: all that reaches the call stays.
-
-    Args:
-        call: the application.
-        inputs: the labels of each input.
-        reason: reads on from the path of the call.
-        kwargs: the other fields of the signature.
-    """
-    return Signature(
-        outputs=[Labels.none(len(spec.shape)) for spec in call.output_specs],
-        frozen=[
-            (v, f"{call.path!r} {reason}") for x in inputs for v in x.known()
-        ],
-        **kwargs,
-    )
-
-
 @register_rule(*(f"ops.{name}" for name in (_UNARY + _SEVERAL).split()))
 class BroadcastRule(Rule):
     """Value by value, operands broadcast; constants are cut with the rest."""
@@ -167,12 +155,7 @@ class BroadcastRule(Rule):
             array = constant(value)
             if array is None:
                 return value
-            for place, axis in enumerate(axes[::-1], 1):
-                wide = place <= array.ndim and array.shape[-place] > 1
-                if axis is not None and wide:
-                    kept = np.flatnonzero(alive[axis])
-                    array = np.take(array, kept, axis=-place)
-            return array
+            return take_factors(array, axes[len(axes) - array.ndim :], alive)
 
         args, kwargs = keras.tree.map_structure(cut, (args, kwargs))
         return args, kwargs
@@ -232,7 +215,8 @@ class TableRule(Rule):
             return pinned(call, inputs, "looks constants up in it")
         place = call.inputs.index(value.key)
         table = [x for number, x in enumerate(inputs) if number != place]
-        frozen = pinned(call, table, "looks values up in it").frozen
+        axes = (axis for labels in table for axis in labels.axes)
+        frozen = gone(call, axes, "looks values up in it")
         return Signature(outputs=[inputs[place]], frozen=frozen)
 
 
@@ -271,9 +255,13 @@ class ActivationRule(Rule):
     ) -> Signature:
         """Passes labels through; pins what softmax and the like mix."""
         (x,) = inputs
-        reason = mixing(call.operation.activation)
-        frozen = [(v, f"{call.path!r}: {reason}") for v in x.known()]
-        return Signature(outputs=[x], frozen=frozen if reason else [])
+        activation = call.operation.activation
+        frozen = [
+            entry
+            for vector in x.known()
+            for entry in pin(call.path, activation, vector)
+        ]
+        return Signature(outputs=[x], frozen=frozen)
 
 
 @register_rule(
@@ -289,13 +277,7 @@ class SoftmaxRule(Rule):
     ) -> Signature:
         """Passes labels through; the axis normalised over is not exact."""
         x = inputs[0]
-        axes = call.operation.axis
-        places = (
-            [axes] if isinstance(axes, int) else list(axes or range(x.rank))
-        )
-        inexact = [
-            (vector, f"{call.path!r} normalises over this axis")
-            for vector in (x.axes[place] for place in places)
-            if vector is not None
-        ]
+        over = places(call.operation.axis, x.rank)
+        axes = (x.axes[place] for place in over)
+        inexact = gone(call, axes, "normalises over this axis")
         return Signature(outputs=[x], inexact=inexact)

@@ -7,7 +7,7 @@ import numpy as np
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
-from tf_diet.rules.axes import gone
+from tf_diet.rules.outcomes import gone
 
 
 class _ImageRule(Rule):

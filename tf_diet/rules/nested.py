@@ -8,13 +8,14 @@ from typing import Any
 import keras
 
 from tf_diet.errors import UnsupportedModelError
-from tf_diet.graph.labels import Axis, Labels, Mask, Vector, count_alive
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector, meet, shrunk
 from tf_diet.graph.rule import (
     Fresh,
     Rule,
     Signature,
     own_variables,
     rule_for,
+    stopped,
 )
 from tf_diet.graph.walk import Call, Walk, functional, replay, walk
 
@@ -81,22 +82,6 @@ def inner_rule(layer: Any) -> Rule | None:
     if rule is None and isinstance(layer, keras.Model):
         return _MODEL
     return rule
-
-
-def stopped(call: Call, inputs: Sequence[Labels], why: str) -> Composed:
-    """Returns the signature of a call that nothing is known of.
-
-    Args:
-        call: the application.
-        inputs: the labels of its inputs, which all stay.
-        why: reads on from the name of the layer.
-    """
-    reason = f"{call.path!r} ({type(call.operation).__name__}): {why}"
-    return Composed(
-        outputs=[Labels.none(len(s.shape)) for s in call.output_specs],
-        frozen=[(v, reason) for x in inputs for v in x.known()],
-        stop=why,
-    )
 
 
 def enter(
@@ -172,13 +157,7 @@ def match(
         Ties where both have labels on an axis, and frozen labels where only
         one has: the other side cannot shrink there.
     """
-    ties, frozen = [], []
-    for one, other in zip(expected.axes, given.axes, strict=True):
-        if one is not None and other is not None:
-            ties.append((one, other))
-        else:
-            frozen += [(v, reason) for v in (one, other) if v is not None]
-    return ties, frozen
+    return meet(zip(expected.axes, given.axes, strict=True), reason)
 
 
 class ComposedRule(Rule):
@@ -190,7 +169,7 @@ class ComposedRule(Rule):
         """Joins what the inner layers say; one without a rule stops it all."""
         why = self.missing(call.operation)
         if why:
-            return stopped(call, inputs, why)
+            return Composed(**vars(stopped(call, inputs, why)))
         return self.joined(call, inputs, fresh)
 
     @abstractmethod
@@ -345,10 +324,7 @@ class ModelRule(ComposedRule):
         made = remade(signature, alive)
         spec = call.input_specs[0]
         x = keras.Input(
-            batch_shape=[
-                size if axis is None else count_alive(axis, size, alive)
-                for axis, size in zip(inputs[0].axes, spec.shape, strict=True)
-            ],
+            batch_shape=shrunk(inputs[0].axes, spec.shape, alive),
             dtype=spec.dtype,
             name=walked.input_names[0],
         )

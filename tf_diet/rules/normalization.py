@@ -7,21 +7,22 @@ import keras
 import numpy as np
 
 from tf_diet.errors import StreamingError
-from tf_diet.graph.labels import Axis, Labels, Mask, Vector, kept_positions
+from tf_diet.graph.labels import (
+    Axis,
+    Labels,
+    Mask,
+    Vector,
+    count_elements,
+    take_factors,
+)
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
-
-
-def places(axis: Any, rank: int) -> list[int]:
-    """Returns axes as places from the front, in the order given."""
-    given = [axis] if isinstance(axis, int) else list(axis)
-    return [place % rank for place in given]
+from tf_diet.rules.outcomes import gone, places
 
 
 def statistics(call: Call, axes: Sequence[Axis]) -> list[tuple[Vector, str]]:
     """Returns what shrinks only at the price of the law, with the reason."""
-    reason = f"{call.path!r} takes statistics over this axis"
-    return [(axis, reason) for axis in axes if axis is not None]
+    return gone(call, axes, "takes statistics over this axis")
 
 
 class Normalizer(Rule):
@@ -37,15 +38,8 @@ class Normalizer(Rule):
 
     def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
         """A few operations for each living value."""
-        elements = 1
-        for axis, size in zip(
-            signature.outputs[0].axes[1:],
-            call.output_specs[0].shape[1:],
-            strict=True,
-        ):
-            count = 1 if size is None else size
-            elements *= count if axis is None else int(alive[axis].sum())
-        return self.per_value * elements
+        axes, shape = signature.outputs[0].axes, call.output_specs[0].shape
+        return self.per_value * count_elements(axes[1:], shape[1:], alive)
 
     def step(
         self,
@@ -105,8 +99,8 @@ class LayerNormalizationRule(Normalizer):
         seen = tuple(x.axes[place] for place in order)
         frozen = []
         if order != sorted(order):
-            reason = f"{call.path!r} has weights in another order than its axes"
-            frozen = [(axis, reason) for axis in seen if axis is not None]
+            reason = "has weights in another order than its axes"
+            frozen = gone(call, seen, reason)
         return Signature(
             outputs=[x],
             weights={"gamma": seen, "beta": seen},
@@ -166,12 +160,12 @@ class RMSNormalizationRule(Normalizer):
         order = places(call.operation.axis, x.rank)
         seen = tuple(x.axes[place] for place in order)
         known = [axis for axis in seen if axis is not None]
-        reason = f"{call.path!r} takes its mean over another axis with units"
-        frozen = [(axis, reason) for axis in known[:-1]]
+        reason = "takes its mean over another axis with units"
+        frozen = gone(call, known[:-1], reason)
         if order != list(range(x.rank - len(order), x.rank)):
             # Keras broadcasts the scale along the last axes all the same.
-            reason = f"{call.path!r} has a scale along other axes than its mean"
-            frozen = [(axis, reason) for axis in x.known()]
+            reason = "has a scale along other axes than its mean"
+            frozen = gone(call, x.axes, reason)
         return Signature(
             outputs=[x],
             weights={"scale": seen},
@@ -242,15 +236,6 @@ class DataNormalizationRule(Normalizer):
 
 def _kept_axes(layer: Any, rank: int) -> list[int]:
     return sorted(places(layer.axis, rank))
-
-
-def take_factors(value: Any, axes: Sequence[Axis], alive: Mask) -> Any:
-    """Returns what lives of an array that broadcasts along some axes."""
-    for place, axis in enumerate(axes):
-        size = value.shape[place]
-        if axis is not None and size > 1:
-            value = np.take(value, kept_positions(axis, size, alive), place)
-    return value
 
 
 @register_rule(keras.layers.Rescaling)

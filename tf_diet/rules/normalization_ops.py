@@ -6,17 +6,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.labels import (
+    Axis,
+    Labels,
+    Mask,
+    Vector,
+    meet,
+    take_factors,
+)
 from tf_diet.graph.rule import Fresh, Signature, register_rule
 from tf_diet.graph.walk import Call, Slot
 from tf_diet.rules.contraction import bind, bound
-from tf_diet.rules.normalization import (
-    Normalizer,
-    corrected,
-    places,
-    statistics,
-    take_factors,
-)
+from tf_diet.rules.elementwise import constant
+from tf_diet.rules.normalization import Normalizer, corrected, statistics
+from tf_diet.rules.outcomes import gone, places
 
 
 class _Beside(Normalizer):
@@ -44,12 +47,11 @@ class _Beside(Normalizer):
             if isinstance(value, Slot):
                 theirs = self.labels(call, inputs, value).axes
             mine = self.along(call, x, len(theirs))
-            for one, other in zip(mine, theirs, strict=True):
-                if one is not None and other is not None:
-                    ties.append((one, other))
-                else:
-                    alone = one if other is None else other
-                    frozen += [(alone, reason)] if alone is not None else []
+            more_ties, more_frozen = meet(
+                zip(mine, theirs, strict=True), reason
+            )
+            ties += more_ties
+            frozen += more_frozen
         return Signature(outputs=[x], ties=ties, frozen=frozen)
 
     def labels(
@@ -70,17 +72,11 @@ class _Beside(Normalizer):
         x = self.labels(call, inputs, bound(call)["x"])
         given = bind(call.operation, args, kwargs)
         for name in self.vectors:
-            if is_constant(given.get(name)):
-                value = keras.ops.convert_to_numpy(given[name])
+            value = constant(given.get(name))
+            if value is not None:
                 axes = self.along(call, x, value.ndim)
                 given[name] = take_factors(value, axes, alive)
         return (given.pop("x"),), given
-
-
-def is_constant(value: Any) -> bool:
-    """Says whether an argument is an array that can be cut."""
-    held = isinstance(value, Slot | keras.Variable | keras.KerasTensor)
-    return hasattr(value, "shape") and not held
 
 
 @register_rule("ops.BatchNorm")
@@ -144,8 +140,8 @@ class RMSNormRule(_Beside):
         plain = self.beside(call, inputs)
         (x,) = plain.outputs
         known = self.counted(call, x)
-        reason = f"{call.path!r} takes its mean over another axis with units"
-        frozen = [(axis, reason) for axis in known[:-1]]
+        reason = "takes its mean over another axis with units"
+        frozen = gone(call, known[:-1], reason)
         made = isinstance(bound(call).get("scale"), Slot | keras.Variable)
         reason = f"{call.path!r} has a scale that cannot be corrected"
         return Signature(
@@ -186,7 +182,7 @@ class RMSNormRule(_Beside):
             factor = float((alive[axis].sum() / len(axis)) ** -0.5)
             if scale is None or isinstance(scale, int | float):
                 given["scale"] = factor * (1 if scale is None else scale)
-            elif is_constant(scale):
+            elif constant(scale) is not None:
                 given["scale"] = scale * np.asarray(factor, scale.dtype)
         return args, given
 
@@ -199,9 +195,7 @@ class NormalizeRule(Normalizer):
 
     def across(self, call: Call) -> list[int]:
         """Returns the axes of the norm; None means all of them."""
-        rank = len(call.output_specs[0].shape)
-        axis = call.operation.axis
-        return places(range(rank) if axis is None else axis, rank)
+        return places(call.operation.axis, len(call.output_specs[0].shape))
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh

@@ -8,6 +8,7 @@ from tf_diet.graph.labels import Labels
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
 from tf_diet.rules.convolution import channels, other_axes, spatial
+from tf_diet.rules.outcomes import pinned
 
 
 @register_rule(
@@ -51,11 +52,7 @@ class PositionsRule(Rule):
         rank = len(call.output_specs[0].shape)
         if rank != x.rank:
             # Keras foretells a wrong shape for some adaptive pooling.
-            reason = f"{call.path!r} has {x.rank} axes and claims {rank}"
-            return Signature(
-                outputs=[Labels.none(rank)],
-                frozen=[(axis, reason) for axis in x.known()],
-            )
+            return pinned(call, inputs, f"has {x.rank} axes and claims {rank}")
         return Signature(
             outputs=[spatial(layer, x, channels(layer, x))],
             frozen=other_axes(layer, call, x),

@@ -20,6 +20,7 @@ from tf_diet.rules.nested import (
     enter,
     match,
 )
+from tf_diet.rules.outcomes import gone
 from tf_diet.rules.recurrent_cells import ConvLSTMCellRule, nest, step_call
 
 
@@ -40,11 +41,8 @@ class _Recurrent(ComposedRule):
         frame = Labels(_timeless(x.labels.axes))
         part = self.enter(inner, [frame, *before], fresh)
         y, *after = part.signature.outputs
-        frozen = [
-            (axis, f"{call.path!r} runs along this axis")
-            for axis in (x.labels.axes[1], *_masks(call, inputs, given))
-            if axis is not None
-        ]
+        along = (x.labels.axes[1], *_masks(call, inputs, given))
+        frozen = gone(call, along, "runs along this axis")
         ties: list[tuple[Vector, Vector]] = []
         reason = f"{call.path!r} starts from a state that is fixed"
         for one, other in [
@@ -268,9 +266,6 @@ class MaskingRule(Rule):
         (x,) = inputs
         value = call.operation.mask_value
         exact = np.ndim(value) == 0 and value == 0
-        frozen = [
-            (axis, f"{call.path!r} skips steps of a value other than zero")
-            for axis in (x.channels,)
-            if axis is not None and not exact
-        ]
+        reason = "skips steps of a value other than zero"
+        frozen = [] if exact else gone(call, [x.channels], reason)
         return Signature(outputs=[x], frozen=frozen)

@@ -12,7 +12,7 @@ from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call, Slot, TensorSpec
 from tf_diet.rules.activation import pin
 from tf_diet.rules.contraction import bound, operand
-from tf_diet.rules.convolution import channel_axis
+from tf_diet.rules.convolution import channel_axis, count_positions
 from tf_diet.rules.nested import (
     Composed,
     ComposedRule,
@@ -22,6 +22,7 @@ from tf_diet.rules.nested import (
     enter,
     match,
 )
+from tf_diet.rules.outcomes import gone
 
 
 def step_inputs(
@@ -63,11 +64,8 @@ class _CellRule(Rule):
         units, place = self.units(call, fresh), self.place(call)
         output = Labels.none(len(call.output_specs[0].shape)).at(place, units)
         ties: list[tuple[Vector, Vector]] = []
-        frozen = [
-            (axis, f"{call.path!r} mixes the positions of this axis")
-            for number, axis in enumerate(x.axes)
-            if axis is not None and number != place % x.rank
-        ]
+        others = (a for n, a in enumerate(x.axes) if n != place % x.rank)
+        frozen = gone(call, others, "mixes the positions of this axis")
         for name in ("activation", "recurrent_activation"):
             activation = getattr(call.operation, name, None)
             frozen += pin(call.path, activation, units)
@@ -157,9 +155,7 @@ class ConvLSTMCellRule(_CellRule):
 
     def positions(self, call: Call, signature: Signature, alive: Mask) -> int:
         """Returns the number of positions of the feature map."""
-        shape = list(call.output_specs[0].shape)
-        del shape[self.place(call)], shape[0]
-        return int(np.prod([size or 1 for size in shape]))
+        return count_positions(call.output_specs[0], self.place(call))
 
 
 @register_rule(keras.layers.StackedRNNCells)

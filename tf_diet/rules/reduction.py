@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Vector
+from tf_diet.graph.labels import Axis, Labels, Vector, meet
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
-from tf_diet.rules.axes import gone, places
-from tf_diet.rules.elementwise import pinned
+from tf_diet.rules.outcomes import gone, pinned, places
 
 
 class _ReduceRule(Rule):
@@ -115,10 +114,10 @@ class StatisticRule(_ReduceRule):
         """Units it is taken over can go only at the price of the law."""
         if len(inputs) > 1 or np.ndim(self.weight(call)) > 1:
             return pinned(call, inputs, "weighs its values")
-        reason = f"{call.path!r} takes a statistic over this axis"
+        over = gone(call, vectors, "takes a statistic over this axis")
         if np.ndim(self.weight(call)):
-            return Signature(outputs, frozen=[(v, reason) for v in vectors])
-        return Signature(outputs, inexact=[(v, reason) for v in vectors])
+            return Signature(outputs, frozen=over)
+        return Signature(outputs, inexact=over)
 
     def weight(self, call: Call) -> Any:
         """Returns the weights of an average, which are an argument."""
@@ -174,12 +173,12 @@ class _OverRule(Rule):
             return pinned(call, inputs, "works along all axes at once")
         ties: list[tuple[Vector, Vector]] = []
         frozen: list[tuple[Vector, str]] = []
+        reason = f"{call.path!r} pairs it with data"
         for x in inputs[1:]:
-            for one, other in zip(first.axes, x.axes, strict=True):
-                if one is not None and other is not None:
-                    ties.append((one, other))
-                elif one is not None or other is not None:
-                    frozen += gone(call, [one, other], "pairs it with data")
+            pairs = zip(first.axes, x.axes, strict=True)
+            more_ties, more_frozen = meet(pairs, reason)
+            ties += more_ties
+            frozen += more_frozen
         for x in inputs:
             frozen += gone(call, [x.axes[p] for p in over], self.reason)
         rest = [None if p in over else a for p, a in enumerate(first.axes)]

@@ -6,11 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call
-from tf_diet.rules.axes import gone
-from tf_diet.rules.elementwise import pinned
+from tf_diet.rules.outcomes import gone, pinned
 
 
 def _spreads(x: Labels, place: int, size: int | None) -> bool:
@@ -150,10 +149,7 @@ class BroadcastToRule(Rule):
         """Recounts the axes that carry units."""
         config = dict(call.operation.get_config())
         axes = signature.outputs[0].axes
-        config["shape"] = tuple(
-            size if axis is None else int(alive[axis].sum())
-            for size, axis in zip(config["shape"], axes, strict=True)
-        )
+        config["shape"] = shrunk(axes, config["shape"], alive)
         return config
 
 

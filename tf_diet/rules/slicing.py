@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.graph.walk import Call, Slot
-from tf_diet.rules.elementwise import constant, pinned
+from tf_diet.rules.elementwise import constant
+from tf_diet.rules.outcomes import gone, pinned
 
 
 def where_now(positions: Any, alive: Mask) -> Vector:
@@ -253,10 +254,7 @@ class SliceRule(Rule):
         """Recounts the axes that carry units."""
         config = dict(call.operation.get_config())
         axes = signature.outputs[0].axes
-        config["shape"] = tuple(
-            size if axis is None else int(alive[axis].sum())
-            for size, axis in zip(config["shape"], axes, strict=True)
-        )
+        config["shape"] = shrunk(axes, config["shape"], alive)
         return config
 
     def arguments(
@@ -313,8 +311,7 @@ class TakeRule(Rule):
         if indices is None:
             # The indices may have units of their own: theirs pass.
             middle = inputs[1].axes
-            reason = "takes what a tensor says"
-            frozen += pinned(call, [Labels((vector,))], reason).frozen
+            frozen += gone(call, [vector], "takes what a tensor says")
         elif vector is not None and count == 1:
             middle = (vector[indices],)
         elif vector is not None:

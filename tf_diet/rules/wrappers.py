@@ -20,6 +20,7 @@ from tf_diet.rules.nested import (
     inner_rule,
     match,
 )
+from tf_diet.rules.outcomes import gone
 
 
 class _Direction(Inside):
@@ -172,12 +173,9 @@ class TimeDistributedRule(ComposedRule):
             Labels((y.axes[0], x.axes[1], *y.axes[1:]))
             for y in part.signature.outputs
         ]
-        masks = [
-            (axis, f"{call.path!r} skips steps by it")
-            for number, labels in enumerate(inputs)
-            for axis in labels.known()
-            if number != place
-        ]
+        others = [labels for n, labels in enumerate(inputs) if n != place]
+        axes = (axis for labels in others for axis in labels.axes)
+        masks = gone(call, axes, "skips steps by it")
         return compose(outputs, [part], frozen=masks)
 
     def inner(self, operation: Any) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""What rules say of axes again and again: which they are, and what stays."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tf_diet.graph.labels import Axis, Labels, Vector
+from tf_diet.graph.rule import Signature
+from tf_diet.graph.walk import Call
+
+
+def places(axis: Any, rank: int) -> list[int]:
+    """Returns axes as positions, in the order given; None is all of them.
+
+    Args:
+        axis: a number, several, or None; negative ones count from the end.
+        rank: how many axes there are.
+    """
+    if axis is None:
+        return list(range(rank))
+    given = axis if isinstance(axis, list | tuple) else [axis]
+    return [int(place) % rank for place in given]
+
+
+def gone(
+    call: Call, vectors: Iterable[Axis], reason: str
+) -> list[tuple[Vector, str]]:
+    """Returns the `frozen` entries of axes that must stay whole.
+
+    Args:
+        call: the application.
+        vectors: labels of those axes.
+        reason: reads on from the path of the call.
+    """
+    return [(v, f"{call.path!r} {reason}") for v in vectors if v is not None]
+
+
+def pinned(
+    call: Call, inputs: Sequence[Labels], reason: str, **kwargs: Any
+) -> Signature:
+    """Lets nothing through: all that reaches the call stays.
+
+    Args:
+        call: the application.
+        inputs: the labels of each input.
+        reason: reads on from the path of the call.
+        kwargs: the other fields of the signature.
+    """
+    return Signature(
+        outputs=[Labels.none(len(spec.shape)) for spec in call.output_specs],
+        frozen=gone(call, (v for x in inputs for v in x.axes), reason),
+        **kwargs,
+    )
