@@ -7,7 +7,8 @@ import pytest
 from keras import layers
 
 from tf_diet.errors import UnsupportedModelError
-from tf_diet.graph.walk import replay, walk
+from tf_diet.graph.calls import replay
+from tf_diet.graph.walk import walk
 
 
 def run(model, x):

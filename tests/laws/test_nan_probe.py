@@ -12,7 +12,7 @@ import pytest
 from keras import layers, ops
 
 from tf_diet.graph.build import build
-from tf_diet.graph.walk import replay
+from tf_diet.graph.calls import replay
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import random_inputs, random_kept, randomise
 

@@ -11,6 +11,7 @@ from tf_diet.lottery import diet as diet_module
 from tf_diet.lottery.diet import LotteryDiet, Run
 from tf_diet.lottery.resets import fresh_copy, resets
 from tf_diet.lottery.schedules import ConstantRate
+from tf_diet.pruning.limits import Limits
 
 
 class Epochs(keras.utils.PyDataset):
@@ -61,10 +62,10 @@ def model(width=24):
     return net
 
 
-def run(folder, rounds=3, resume=False, train=None, **settings):
+def run(folder, rounds=3, resume=False, train=None, net=None, **settings):
     diet = LotteryDiet(ConstantRate(0.3, rounds), rewind_epoch=2, **settings)
     return diet.fit(
-        model(),
+        net or model(),
         train or Epochs(),
         epochs=6,
         validation_data=held_out(1),
@@ -229,6 +230,48 @@ def test_what_cannot_start(tmp_path):
         )
     with pytest.raises(InputError, match="rate in"):
         ConstantRate(1.2, 3)(1)
+    assert not list(tmp_path.iterdir())
+
+
+class Halves(keras.layers.Layer):
+    """A layer made of others, which surgery opens."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = keras.layers.Dense(6, name="inner")
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def compiled(x, y):
+    net = keras.Model(x, y)
+    net.compile("adam", "mse")
+    return net
+
+
+def test_limits_name_layers_of_nested_models_in_every_round(tmp_path):
+    y = keras.Input((6,))
+    inner = keras.layers.Dense(8, name="a")
+    nested = keras.Model(y, inner(y), name="nested")
+    x = keras.Input((6,))
+    h = keras.layers.Dense(16, "relu", name="a")(nested(x))
+    net = compiled(x, keras.layers.Dense(1)(h))
+    limits = Limits(keep=[inner])
+    result = run(tmp_path, rounds=2, net=net, limits=limits)
+    widths = [ticket.line.widths for ticket in result.tickets]
+    assert [w["nested/a"] for w in widths] == [8, 8, 8]
+    assert widths[2]["a"] < widths[1]["a"] < widths[0]["a"]
+
+
+def test_limits_on_what_is_opened_are_refused_before_training(tmp_path):
+    x = keras.Input((6,))
+    net = compiled(x, keras.layers.Dense(1)(Halves(name="halves")(x)))
+    with pytest.raises(InputError, match="second round"):
+        run(tmp_path, net=net, limits=Limits(keep=["halves"]))
     assert not list(tmp_path.iterdir())
 
 

@@ -132,3 +132,30 @@ def test_forgotten_slots_would_be_seen():
         for a, b in zip(small.get_weights(), fresh.get_weights(), strict=True)
     )
     assert distance > 1e-3
+
+
+def test_slots_of_weights_with_one_path_are_told_apart():
+    x = keras.Input((4,))
+    y = keras.Input((4,))
+    inner = keras.Model(y, layers.Dense(4, name="same")(y), name="inner")
+    h = layers.Dense(8, name="same")(inner(x))
+    model = keras.Model(x, layers.Dense(2, name="out")(h))
+    paths = [weight.path for weight in model.trainable_variables]
+    assert len(set(paths)) < len(paths)
+    model.compile(OPTIMIZERS["adam"](), "mse", run_eagerly=EAGER)
+    rng = np.random.default_rng(0)
+    model.train_on_batch(rng.normal(size=(8, 4)), rng.normal(size=(8, 2)))
+    plan = tf_diet.plan(model, rate=0.4, criterion="random", seed=2)
+    small = plan.apply(model)
+    kept = list(plan.kept(model).values())
+    pairs = zip(
+        model.optimizer._momentums,
+        small.optimizer._momentums,
+        kept,
+        strict=True,
+    )
+    for old, new, positions in pairs:
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(new.value),
+            keras.ops.convert_to_numpy(old.value)[np.ix_(*positions)],
+        )

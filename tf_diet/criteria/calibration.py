@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tf_diet.errors import InputError
-from tf_diet.graph.walk import Walk
+from tf_diet.graph.calls import Walk
 
 Array = npt.NDArray[Any]
 

@@ -18,9 +18,9 @@ from tf_diet.criteria.alignment import Target
 from tf_diet.criteria.calibration import Calibration
 from tf_diet.criteria.criterion import Array, Ints, Observed
 from tf_diet.errors import InputError
+from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group, Site
-from tf_diet.graph.walk import Call, Walk, replay
 from tf_diet.progress import track
 
 POSITIONS = 5000

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tf_diet.errors import InputError, UnsupportedModelError
+from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.groups import (
@@ -34,7 +35,7 @@ from tf_diet.graph.rule import (
     rule_for,
     stopped,
 )
-from tf_diet.graph.walk import Call, Walk, replay, walk
+from tf_diet.graph.walk import walk
 
 
 def build(model: Any, options: Options | None = None) -> ChannelGraph:

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 
 from tf_diet.errors import PlanError
 from tf_diet.graph import cost as costing
+from tf_diet.graph.calls import Walk
 from tf_diet.graph.cost import Cost
 from tf_diet.graph.groups import Barrier, Group, Options, Pinned
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Signature, rule_for
-from tf_diet.graph.walk import Walk
 
 
 @dataclass(frozen=True, eq=False)

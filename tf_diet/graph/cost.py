@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, count_elements
 from tf_diet.graph.rule import Rule, Signature
-from tf_diet.graph.walk import Call
 
 _BYTES = 4
 

@@ -14,10 +14,10 @@ from absl import logging
 
 from tf_diet.errors import InputError
 from tf_diet.files import replacing, write_text
+from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Vector
 from tf_diet.graph.show import labels_of, shortened
-from tf_diet.graph.walk import Call
 
 _DRAWN = (".svg", ".png", ".pdf")
 _SOURCE = (".dot", ".gv")

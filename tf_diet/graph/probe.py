@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, last
 from tf_diet.graph.rule import own_variables
-from tf_diet.graph.walk import Call
 
 _TRIES = 3
 _TOLERANCE = 1e-5

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tf_diet.errors import InputError, StreamingError
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import (
     Axis,
     Labels,
@@ -20,7 +21,6 @@ from tf_diet.graph.labels import (
     Vector,
     count_elements,
 )
-from tf_diet.graph.walk import Call
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,14 @@
-"""Reads Keras' private graph: calls in order, and replay.
+"""Reads Keras' private graph: calls in order.
 
 With `composite`, the one place where private names of Keras are used.
 
 `walk(model)` lists every application of an operation in the order in which
 data meets them. Nested models are inlined; a layer that is called twice gives
-two calls. `replay` runs any function over that list: label propagation,
-masking, trimming, observation and streaming are all replays.
+two calls.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -18,124 +16,9 @@ from keras.src.models.functional import Functional
 
 from tf_diet.errors import UnsupportedModelError
 from tf_diet.graph import composite
+from tf_diet.graph.calls import Call, Nest, Slot, TensorSpec, Walk
 
-
-@dataclass(frozen=True)
-class Slot:
-    """Stands for a tensor in the recorded arguments of a call.
-
-    Args:
-        key: which tensor of the walk.
-    """
-
-    key: int
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """Shape and dtype of a tensor; unknown sizes are None, axis 0 is batch."""
-
-    shape: tuple[int | None, ...]
-    dtype: str
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One application of a layer or of an operation.
-
-    Args:
-        index: its place in the walk.
-        path: the name of the operation after those of the nested models that
-            hold it, joined by "/"; a repeated call ends in ":1", ":2", ...
-        operation: the layer or operation itself, never a copy.
-        args: the positional arguments, a `Slot` for each tensor.
-        kwargs: the keyword arguments, likewise.
-        inputs: keys of the tensors in the arguments, in order.
-        outputs: keys of the tensors that it returns, flattened.
-        input_specs: shapes and dtypes of the inputs.
-        output_specs: shapes and dtypes of the outputs.
-        closed: why a composite layer could not be opened; empty otherwise.
-    """
-
-    index: int
-    path: str
-    operation: Any
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    input_specs: tuple[TensorSpec, ...]
-    output_specs: tuple[TensorSpec, ...]
-    closed: str = ""
-
-    @property
-    def layer_path(self) -> str:
-        """The path without the number of the call."""
-        return self.path.split(":")[0]
-
-    @property
-    def step_name(self) -> str:
-        """The path as the name of a layer in a step model."""
-        return self.path.replace("/", "_").replace(":", "_")
-
-    def fill(
-        self, values: Mapping[int, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Returns the arguments with values in place of the slots."""
-
-        def place(x: Any) -> Any:
-            return values[x.key] if isinstance(x, Slot) else x
-
-        args, kwargs = keras.tree.map_structure(
-            place, (self.args, dict(self.kwargs))
-        )
-        return args, kwargs
-
-    def __repr__(self) -> str:
-        kind = type(self.operation).__name__
-        return f"<Call {self.index} {self.path} ({kind})>"
-
-
-Apply = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
 Opens = Callable[[Any], bool]
-
-
-@dataclass(frozen=True, eq=False)
-class Walk:
-    """A model as a list of calls.
-
-    Args:
-        inputs: keys of the model's inputs, in the order of `model.inputs`.
-        input_names: the names of those inputs.
-        outputs: keys of the model's outputs, flattened.
-        input_structure: how the model takes its inputs, with slots.
-        output_structure: how the model returns its outputs, with slots.
-        tensors: shape and dtype of each key.
-        calls: every application, each after those that it needs.
-    """
-
-    inputs: tuple[int, ...]
-    input_names: tuple[str, ...]
-    outputs: tuple[int, ...]
-    input_structure: Any
-    output_structure: Any
-    tensors: Mapping[int, TensorSpec]
-    calls: tuple[Call, ...]
-
-    def __repr__(self) -> str:
-        return (
-            f"<Walk of {len(self.calls)} calls, inputs "
-            f"{', '.join(self.input_names)}>"
-        )
-
-    def pack(self, structure: Any, values: Mapping[int, Any]) -> Any:
-        """Returns `structure` with values in place of its slots."""
-        return keras.tree.map_structure(lambda s: values[s.key], structure)
-
-    @cached_property
-    def producers(self) -> Mapping[int, Call]:
-        """The call that made each tensor; model inputs are not in it."""
-        return {key: call for call in self.calls for key in call.outputs}
 
 
 def functional(model: Any) -> Functional:
@@ -175,12 +58,27 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
     return dict(model._compile_config.config)
 
 
+def trained_by(optimizer: Any) -> list[Any]:
+    """Returns the weights of an optimizer, in the order of its slots."""
+    return list(optimizer._trainable_variables)
+
+
+def keeps_class(model: keras.Model) -> bool:
+    """Says whether its class can be called on inputs and outputs alone.
+
+    A subclass that keeps the constructor brings its `train_step` along.
+    """
+    return type(model).__init__ is Functional.__init__
+
+
 class _Walker:
     def __init__(self, opens: Opens) -> None:
         self.opens = opens
         self.tensors: dict[int, TensorSpec] = {}
         self.calls: list[Call] = []
         self.times: dict[int, int] = {}
+        self.nests: list[Nest] = []
+        self.training: bool | None = None
         # Tensors are told apart by their ids, which must not be used again.
         self.opened: list[Functional] = []
 
@@ -210,10 +108,34 @@ class _Walker:
     ) -> None:
         operation = node.operation
         inputs = tuple(known[id(t)] for t in node.input_tensors)
+
+        def slot(x: Any) -> Any:
+            return Slot(known[id(x)]) if id(x) in known else x
+
+        args, kwargs = keras.tree.map_structure(
+            slot, (node.arguments.args, node.arguments.kwargs)
+        )
         if isinstance(operation, Functional | keras.Sequential):
             inner = functional(operation)
             ordered = self.order_inputs(inner, node, known)
+            start = len(self.calls)
+            around = self.training
+            if around is None:
+                self.training = kwargs.get("training")
+            place = len(self.nests)
             self.enter(inner, ordered, node, known, parents)
+            self.training = around
+            nest = Nest(
+                path="/".join((*parents, operation.name)),
+                model=operation,
+                args=args,
+                kwargs=kwargs,
+                inputs=tuple(ordered),
+                outputs=tuple(known[id(t)] for t in node.outputs),
+                start=start,
+                stop=len(self.calls),
+            )
+            self.nests.insert(place, nest)
             return
         closed = ""
         if self.opens(operation) and composite.is_composite(operation):
@@ -222,13 +144,6 @@ class _Walker:
                 self.enter(opened, inputs, node, known, parents)
                 return
             closed = opened
-
-        def slot(x: Any) -> Any:
-            return Slot(known[id(x)]) if id(x) in known else x
-
-        args, kwargs = keras.tree.map_structure(
-            slot, (node.arguments.args, node.arguments.kwargs)
-        )
         for tensor in node.outputs:
             known[id(tensor)] = self.new(tensor)
         outputs = tuple(known[id(t)] for t in node.outputs)
@@ -247,6 +162,7 @@ class _Walker:
                 input_specs=tuple(self.tensors[k] for k in inputs),
                 output_specs=tuple(self.tensors[k] for k in outputs),
                 closed=closed,
+                training=self.training,
             )
         )
 
@@ -298,6 +214,7 @@ def walk(model: Any, opens: Opens = lambda operation: False) -> Walk:
         return Slot(known[id(tensor)])
 
     outputs = tuple(known[id(t)] for t in graph._outputs)
+    calls, nests = _needed(walker.calls, walker.nests, outputs)
     return Walk(
         inputs=tuple(inputs),
         input_names=tuple(t.name for t in graph._inputs),
@@ -305,11 +222,14 @@ def walk(model: Any, opens: Opens = lambda operation: False) -> Walk:
         input_structure=keras.tree.map_structure(slot, graph._inputs_struct),
         output_structure=keras.tree.map_structure(slot, graph._outputs_struct),
         tensors=walker.tensors,
-        calls=tuple(_needed(walker.calls, outputs)),
+        calls=calls,
+        nests=nests,
     )
 
 
-def _needed(calls: Sequence[Call], outputs: Sequence[int]) -> list[Call]:
+def _needed(
+    calls: Sequence[Call], nests: Sequence[Nest], outputs: Sequence[int]
+) -> tuple[tuple[Call, ...], tuple[Nest, ...]]:
     """Leaves out what only outputs of nested models need that nobody reads.
 
     Keras would not put it into a flat model.
@@ -320,27 +240,20 @@ def _needed(calls: Sequence[Call], outputs: Sequence[int]) -> list[Call]:
         if not read.isdisjoint(call.outputs):
             read.update(call.inputs)
             needed.append(call)
-    return [
-        replace(call, index=index) for index, call in enumerate(needed[::-1])
-    ]
-
-
-def replay(walked: Walk, values: Sequence[Any], apply: Apply) -> dict[int, Any]:
-    """Runs `apply` over the calls and returns the value of every tensor.
-
-    Args:
-        walked: the calls.
-        values: one value for each model input, in the order of
-            `walked.inputs`: arrays, symbolic tensors, labels, anything.
-        apply: gets a call and its arguments with values in place of tensors;
-            returns what `call.operation(*args, **kwargs)` would.
-
-    Returns:
-        The values by tensor key.
-    """
-    known = dict(zip(walked.inputs, values, strict=True))
-    for call in walked.calls:
-        args, kwargs = call.fill(known)
-        result = keras.tree.flatten(apply(call, args, kwargs))
-        known.update(zip(call.outputs, result, strict=True))
-    return known
+    # How many of the calls before each one are needed.
+    wanted = {call.index for call in needed}
+    places = [0]
+    for call in calls:
+        places.append(places[-1] + (call.index in wanted))
+    left = []
+    for nest in nests:
+        start, stop = places[nest.start], places[nest.stop]
+        whole = stop - start == nest.stop - nest.start
+        left.append(replace(nest, start=start, stop=stop, whole=whole))
+    return (
+        tuple(
+            replace(call, index=index)
+            for index, call in enumerate(needed[::-1])
+        ),
+        tuple(nest for nest in left if nest.start < nest.stop),
+    )

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -25,6 +25,7 @@ from tf_diet.lottery.training_view import TrainingView
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan as make_plan
+from tf_diet.pruning.remake import remake
 
 Evaluate = Callable[[keras.Model, Any], float]
 
@@ -150,6 +151,7 @@ class LotteryDiet:
             RunFolderError: the folder is in use by something else.
         """
         self._check(model, epochs)
+        limits = _lasting(self.limits or Limits(), model)
         run = RunFolder(folder)
         settings = {
             "diet": {
@@ -160,7 +162,8 @@ class LotteryDiet:
             "graph": build(model).fingerprint,
         }
         run.open(settings, resume=resume)
-        trainer = _Trainer(self, run, train, epochs, callbacks, calibration)
+        diet = replace(self, limits=limits)
+        trainer = _Trainer(diet, run, train, epochs, callbacks, calibration)
         trainer.data = {"validation": validation_data, "test": test_data}
         if not run.rounds() and full is not None:
             run.take_over(full.folder)
@@ -184,6 +187,28 @@ class LotteryDiet:
                 f"rewind_epoch={self.rewind_epoch}, epochs={epochs}. Train "
                 "longer or rewind to an earlier epoch."
             )
+
+
+def _lasting(limits: Limits, model: keras.Model) -> Limits:
+    """Returns limits that hold for each round's model.
+
+    Raises:
+        InputError: they do not fit the model, or name something that surgery
+            opens: better said before the first training than after it.
+    """
+    graph = build(model, limits.options())
+    limits.bounds(graph)
+    limits = limits.by_name(graph)
+    copy, _ = remake(model, graph, graph.everything)
+    try:
+        limits.bounds(build(copy, limits.options()))
+    except InputError as error:
+        raise InputError(
+            "The limits do not fit the trimmed model, in which layers that "
+            "are made of other layers come out as those, under names of "
+            f"their own. Received, for the model of the second round: {error}"
+        ) from error
+    return limits
 
 
 class _Trainer:

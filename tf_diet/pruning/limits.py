@@ -2,8 +2,9 @@
 
 import difflib
 import fnmatch
+import glob
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_diet.errors import InputError
+from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.groups import MINIMUM_WIDTH, Options
 from tf_diet.graph.labels import union
 from tf_diet.graph.parts import parts
-from tf_diet.graph.walk import Call
 
 Pick: TypeAlias = str | keras.Layer | Callable[[keras.Layer], bool]
 Units = Mapping[str, NDArray[np.bool_]]
@@ -90,6 +91,32 @@ class Limits:
         ties = tuple(tuple(names) for names in self.tie)
         return Options(exact=self.exact, ties=ties, probe=self.probe)
 
+    def by_name(self, graph: ChannelGraph) -> "Limits":
+        """Returns these limits with the paths of layers in place of layers.
+
+        They then hold for copies of the model, such as trimmed ones.
+
+        Args:
+            graph: of the model that the layers are in.
+
+        Raises:
+            InputError: a layer is not in the model.
+        """
+        places = _Places(graph)
+        picks: list[Pick] = []
+        for pick in self._picks():
+            if isinstance(pick, keras.Layer):
+                picks += [glob.escape(path) for path in places.paths(pick)]
+            else:
+                picks.append(pick)
+        return replace(self, keep=tuple(dict.fromkeys(picks)))
+
+    def _picks(self) -> Sequence[Pick]:
+        keep = self.keep
+        if isinstance(keep, str | keras.Layer) or callable(keep):
+            return (keep,)
+        return keep
+
     def bounds(self, graph: ChannelGraph) -> list[Bound]:
         """Returns how many units stay at least, of groups and parts of them.
 
@@ -127,11 +154,8 @@ class Limits:
 
     def _locked(self, places: "_Places") -> Units:
         """Returns the units that `keep` names."""
-        keep = self.keep
-        if isinstance(keep, str | keras.Layer) or callable(keep):
-            keep = (keep,)
         locked: dict[str, NDArray[np.bool_]] = {}
-        for pick in keep:
+        for pick in self._picks():
             for group, units in places.kept(pick):
                 locked[group] = locked.get(group, False) | units
         return locked
@@ -156,13 +180,7 @@ class _Places:
             groups = fnmatch.filter(self.whole, pick)
             found = [c for c in calls if _named(c, pick)]
         elif isinstance(pick, keras.Layer):
-            inside = {id(layer) for layer in sublayers(pick)}
-            found = [
-                call
-                for call in calls
-                if id(call.operation) in inside
-                or any(pick is layer for layer in sublayers(call.operation))
-            ]
+            found = self.held_by(pick)
         elif callable(pick):
             layers = [c for c in calls if isinstance(c.operation, keras.Layer)]
             found = [call for call in layers if pick(call.operation)]
@@ -175,6 +193,27 @@ class _Places:
             raise self.nothing("keep", getattr(pick, "name", pick))
         parts = [(name, self.whole[name]) for name in groups]
         return [*parts, *(p for call in found for p in self.held(call).items())]
+
+    def held_by(self, layer: keras.Layer) -> list[Call]:
+        """Returns the calls of what is in a layer, or that it is in."""
+        inside = {id(part) for part in sublayers(layer)}
+        return [
+            call
+            for call in self.graph.walk.calls
+            if id(call.operation) in inside
+            or any(layer is part for part in sublayers(call.operation))
+        ]
+
+    def paths(self, layer: keras.Layer) -> list[str]:
+        """Returns the paths of the layers that are in a layer.
+
+        Raises:
+            InputError: the layer is not in the model.
+        """
+        found = [call.layer_path for call in self.held_by(layer)]
+        if not found:
+            raise self.nothing("keep", layer.name)
+        return found
 
     def counted(
         self, limit: str, pattern: str

@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
-from tf_diet.graph.walk import Call, replay
-from tf_diet.pruning.trim import fill, fresh_inputs, remake
+from tf_diet.pruning.remake import fresh_inputs, remake
+from tf_diet.pruning.trim import fill
 
 
 def mask(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:

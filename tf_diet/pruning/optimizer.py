@@ -1,6 +1,6 @@
 """Optimizer slots through surgery: momentum follows its weight."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_diet.errors import PlanError
 from tf_diet.graph.labels import Mask, take
-from tf_diet.graph.walk import compile_arguments, functional
+from tf_diet.graph.walk import compile_arguments, functional, trained_by
 from tf_diet.pruning.trim import Pair
 
 
@@ -47,21 +47,21 @@ def compile_like(
     if source is None or not source.built:
         return
     target.build(small.trainable_variables)
-    targets = {variable.name: variable for variable in target.variables}
+    states = {v.name: v for v in target.variables}
     for variable in source.variables:
         if variable.name in ("iteration", "learning_rate"):
             # As an array of its own: JAX gives up those it trains on.
             value = keras.ops.convert_to_numpy(variable.value)
-            targets[variable.name].assign(value)
+            states[variable.name].assign(value)
+    slots, targets = _slots(source), _slots(target)
     for variable, twin, axes in pairs:
-        for slot, kind in _slots(source, variable):
-            name = f"{_prefix(twin)}{kind}"
-            if name in targets:
+        for kind, slot in slots.get(id(variable), {}).items():
+            if kind in targets.get(id(twin), {}):
                 value = np.asarray(keras.ops.convert_to_numpy(slot.value))
                 # Some optimizers keep a number, or one a row, for a weight.
                 if value.ndim == len(axes):
                     value = take(value, axes, alive)
-                targets[name].assign(value)
+                targets[id(twin)][kind].assign(value)
 
 
 def _again(value: Any) -> Any:
@@ -97,12 +97,24 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return {names.get(name, name): entry for name, entry in value.items()}
 
 
-def _prefix(variable: Any) -> str:
-    return variable.path.replace("/", "_") + "_"
+def _slots(optimizer: Any) -> dict[int, dict[str, Any]]:
+    """Returns, by the id of each weight, its slots by kind.
 
-
-def _slots(optimizer: Any, variable: Any) -> Iterator[tuple[Any, str]]:
-    prefix = _prefix(variable)
+    Slots are named after weights, of which several may have one path, in
+    nested models say: then they come in the order of those.
+    """
+    by_name: dict[str, list[Any]] = {}
     for slot in optimizer.variables:
-        if slot.name.startswith(prefix):
-            yield slot, slot.name[len(prefix) :]
+        by_name.setdefault(slot.name, []).append(slot)
+    seen: dict[str, int] = {}
+    found: dict[int, dict[str, Any]] = {}
+    for weight in trained_by(optimizer):
+        prefix = f"{weight.path.replace('/', '_')}_"
+        place = seen.get(prefix, 0)
+        seen[prefix] = place + 1
+        found[id(weight)] = {
+            name.removeprefix(prefix): slots[place]
+            for name, slots in by_name.items()
+            if name.startswith(prefix) and place < len(slots)
+        }
+    return found

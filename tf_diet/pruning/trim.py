@@ -1,19 +1,17 @@
 """Surgery: a new model without the dead units, weights sliced by label."""
 
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 
-from tf_diet.errors import PlanError
+from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.graph.composite import sublayers
 from tf_diet.graph.labels import Axis, Mask, Vector, take
-from tf_diet.graph.rule import Rule, own_variables, rule_for
-from tf_diet.graph.walk import Call, replay
+from tf_diet.graph.rule import own_variables, rule_for
+from tf_diet.pruning.remake import remake
 
 Scale = tuple[Vector, float]
 Cut = Callable[[Any, tuple[Axis, ...], Mask, Scale | None], Any]
@@ -35,9 +33,9 @@ def _cut(
 def trim(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
     """Returns a smaller copy of a model; the model itself is not touched.
 
-    Nested models come out flat: their layers become layers of the result.
-    A Sequential model without nested models stays Sequential. The result is
-    not compiled: `tf_diet.pruning.optimizer.compile_like` does that.
+    Nested models stay nested, and a Sequential model stays Sequential; see
+    `tf_diet.pruning.remake` for where they cannot. The result is not
+    compiled: `tf_diet.pruning.optimizer.compile_like` does that.
 
     Args:
         model: the model that `graph` was built from.
@@ -70,152 +68,6 @@ def trim_pairs(
         small.count_params(),
     )
     return small, pairs
-
-
-def remake(
-    model: keras.Model, graph: ChannelGraph, alive: Mask
-) -> tuple[keras.Model, dict[int, Any]]:
-    """Builds the smaller model with its weights at zero.
-
-    Returns:
-        The model, and its operations by the index of the call.
-    """
-    names = _Names()
-    made: dict[int, Any] = {}
-    shared: dict[int, Any] = {}
-
-    def apply(call: Call, args: Any, kwargs: Any) -> Any:
-        rule = rule_for(call.operation)
-        inputs = [graph.labels[key] for key in call.inputs]
-        new = shared.get(id(call.operation))
-        if new is None:
-            new = _remake(graph, call, alive, names)
-            if _is_shared(call, rule):
-                shared[id(call.operation)] = new
-        made[call.index] = new
-        if rule is not None:
-            args, kwargs = rule.arguments(call, args, kwargs, inputs, alive)
-        return new(*args, **kwargs)
-
-    values = replay(graph.walk, fresh_inputs(graph), apply)
-    small = _assemble(model, graph, made, values)
-    for call in graph.walk.calls:
-        _restore(call.operation, made[call.index])
-    return small, made
-
-
-def _is_shared(call: Call, rule: Rule | None) -> bool:
-    """Says whether all calls of an operation can go on sharing one.
-
-    Without weights to share, one whose sizes follow the labels of a call,
-    such as Reshape, becomes one for each call.
-    """
-    if rule is None or own_variables(call.operation):
-        return True
-    kind = type(rule)
-    return kind.config is Rule.config and kind.rebuild is Rule.rebuild
-
-
-def fresh_inputs(graph: ChannelGraph) -> list[Any]:
-    """Returns symbolic inputs like those of the graph's model."""
-    walked = graph.walk
-    return [
-        keras.Input(
-            batch_shape=walked.tensors[key].shape,
-            dtype=walked.tensors[key].dtype,
-            name=name,
-        )
-        for key, name in zip(walked.inputs, walked.input_names, strict=True)
-    ]
-
-
-class _Names:
-    """Keeps layer names, with the parents in front where two clash."""
-
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
-
-    def __call__(self, call: Call) -> str:
-        parts = call.layer_path.split("/")
-        for start in range(len(parts) - 1, -1, -1):
-            name = "_".join(parts[start:])
-            if name not in self.taken:
-                break
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
-
-
-def _remake(graph: ChannelGraph, call: Call, alive: Mask, names: _Names) -> Any:
-    operation = call.operation
-    rule = rule_for(operation)
-    inputs = [graph.labels[key] for key in call.inputs]
-    try:
-        if rule is not None:
-            signature = graph.signatures[call.index]
-            new = rule.rebuild(call, inputs, signature, alive)
-        else:
-            new = type(operation).from_config(operation.get_config())
-    except (TypeError, ValueError, NotImplementedError, KeyError) as error:
-        said = textwrap.shorten(str(error), 200, placeholder=" ...").rstrip(".")
-        raise PlanError(
-            f"The layer {call.path!r} cannot be made again from its config. "
-            f"Received: {type(operation).__name__}: {said}. "
-            "Give the class get_config and an __init__ that takes what it "
-            "returns, and a registered function in place of a Python lambda."
-        ) from error
-    new.name = names(call)
-    if isinstance(new, keras.Layer):
-        for owner, attribute, _ in _initializers(new):
-            setattr(owner, attribute, keras.initializers.Zeros())
-    return new
-
-
-def _initializers(layer: Any) -> Iterator[tuple[Any, str, Any]]:
-    """Yields owner, attribute and value of every initializer of a layer."""
-    for owner in sublayers(layer):
-        for attribute, value in list(vars(owner).items()):
-            if attribute.endswith("_initializer") and value is not None:
-                yield owner, attribute, value
-
-
-def _restore(old: Any, new: Any) -> None:
-    """Gives the copy the initializers back that zeros stood in for."""
-    pairs = zip(_initializers(old), _initializers(new), strict=True)
-    for (_, _, value), (owner, attribute, _) in pairs:
-        setattr(owner, attribute, value)
-
-
-def _assemble(
-    model: keras.Model,
-    graph: ChannelGraph,
-    made: Mapping[int, Any],
-    values: Mapping[int, Any],
-) -> keras.Model:
-    walked = graph.walk
-    inputs = walked.pack(walked.input_structure, values)
-    outputs = walked.pack(walked.output_structure, values)
-    flat = all("/" not in call.path for call in walked.calls)
-    if isinstance(model, keras.Sequential) and flat:
-        first = keras.tree.flatten(inputs)[0]
-        small = keras.Sequential(
-            [
-                keras.Input(batch_shape=first.shape, dtype=first.dtype),
-                *(made[call.index] for call in walked.calls),
-            ],
-            name=model.name,
-        )
-    else:
-        small = keras.Model(inputs, outputs, name=model.name)
-    small.trainable = model.trainable
-    for call in walked.calls:
-        # Outer layers come first: setting one sets all that is in it.
-        for old, new in zip(
-            sublayers(call.operation), sublayers(made[call.index]), strict=True
-        ):
-            new.trainable = old.trainable
-    return small
 
 
 def fill(

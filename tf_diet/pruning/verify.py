@@ -9,10 +9,11 @@ from absl import logging
 from numpy.typing import ArrayLike
 
 from tf_diet.errors import PlanError
+from tf_diet.graph.calls import Walk
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.labels import Mask
-from tf_diet.graph.walk import Walk, walk
+from tf_diet.graph.walk import walk
 from tf_diet.pruning.mask import Masked
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.trim import trim

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
 
 _NAMES = (
     "celu",

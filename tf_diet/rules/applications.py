@@ -6,9 +6,9 @@ from typing import Any
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
 from tf_diet.rules.elementwise import broadcast
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, Mask
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
 from tf_diet.rules.outcomes import gone, pinned, places
 
 

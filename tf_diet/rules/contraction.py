@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, take
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call, Slot
 from tf_diet.rules.elementwise import constant
 from tf_diet.rules.outcomes import pinned
 

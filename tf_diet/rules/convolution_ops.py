@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import (
     Axis,
     Labels,
@@ -15,7 +16,6 @@ from tf_diet.graph.labels import (
     take_factors,
 )
 from tf_diet.graph.rule import Fresh, Signature, register_rule
-from tf_diet.graph.walk import Call, Slot
 from tf_diet.rules.contraction import bind, bound
 from tf_diet.rules.convolution import Spatial, channels, other_axes, spatial
 from tf_diet.rules.elementwise import constant

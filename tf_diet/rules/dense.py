@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import keras
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
 from tf_diet.rules.activation import pin
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, count_alive
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
 from tf_diet.rules.activation import mixing
 from tf_diet.rules.contraction import Index, Term, contract, parse
 

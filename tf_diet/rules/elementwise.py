@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import (
     Axis,
     Labels,
@@ -15,7 +16,6 @@ from tf_diet.graph.labels import (
     take_factors,
 )
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call, Slot
 from tf_diet.rules.activation import pin
 from tf_diet.rules.outcomes import gone, pinned, places
 

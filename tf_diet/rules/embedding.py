@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import keras
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, Mask, count_alive
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
 
 
 @register_rule(keras.layers.Embedding)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.groups import MINIMUM_WIDTH
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, count_alive
 from tf_diet.graph.rule import (
@@ -16,7 +17,6 @@ from tf_diet.graph.rule import (
     own_variables,
     register_rule,
 )
-from tf_diet.graph.walk import Call
 from tf_diet.rules.attention import attend, given_masks, kind_of
 from tf_diet.rules.contraction import (
     Contraction,

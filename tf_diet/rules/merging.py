@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
 from tf_diet.rules.elementwise import combine, operands
 from tf_diet.rules.outcomes import pinned
 

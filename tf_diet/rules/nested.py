@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from tf_diet.errors import UnsupportedModelError
+from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, meet, shrunk
 from tf_diet.graph.rule import (
     Fresh,
@@ -17,7 +18,7 @@ from tf_diet.graph.rule import (
     rule_for,
     stopped,
 )
-from tf_diet.graph.walk import Call, Walk, functional, replay, walk
+from tf_diet.graph.walk import functional, walk
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tf_diet.errors import StreamingError
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import (
     Axis,
     Labels,
@@ -16,7 +17,6 @@ from tf_diet.graph.labels import (
     take_factors,
 )
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call
 from tf_diet.rules.outcomes import gone, places
 
 

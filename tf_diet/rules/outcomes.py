@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Signature
-from tf_diet.graph.walk import Call
 
 
 def places(axis: Any, rank: int) -> list[int]:

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from tf_diet.errors import StreamingError
+from tf_diet.graph.calls import Call, Slot, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call, Slot, TensorSpec
 from tf_diet.rules.contraction import bound, operand
 from tf_diet.rules.nested import (
     Composed,

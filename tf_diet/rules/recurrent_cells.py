@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call, Slot, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.graph.walk import Call, Slot, TensorSpec
 from tf_diet.rules.activation import pin
 from tf_diet.rules.contraction import bound, operand
 from tf_diet.rules.convolution import channel_axis, count_positions

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.graph.calls import Call, TensorSpec
 from tf_diet.graph.labels import Labels, Vector
 from tf_diet.graph.rule import Fresh, register_rule
-from tf_diet.graph.walk import Call, TensorSpec
 from tf_diet.rules.contraction import bound
 from tf_diet.rules.nested import (
     Composed,
