@@ -15,11 +15,14 @@ its rows to the same file:
     python tests/benchmarks/surgery.py --tool mct
 
 Each measurement runs in a process of its own: once to warm up, then three
-times, of which the median is kept. Extra memory is the peak of the resident
-set while planning and cutting, less what it was before.
+times, of which the median is kept. Extra memory is the highest of the three
+peaks of the resident set while planning and cutting, the smaller model
+included, less what it was before; what earlier runs left is freed first.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import platform
@@ -56,6 +59,10 @@ PACKAGES = {
 @contextmanager
 def peak() -> Iterator[Callable[[], float]]:
     """Watches the resident set; gives its growth in MB so far."""
+    gc.collect()
+    if sys.platform == "linux":
+        # Else growth into what was freed but not given back would not show.
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     process = psutil.Process()
     before = process.memory_info().rss
     seen = [before]
@@ -151,17 +158,17 @@ def _measured(
 ) -> dict:
     if warm:
         once()
-    seconds = []
-    with peak() as grown:
-        for _ in range(repeats):
+    seconds, extra = [], []
+    for _ in range(repeats):
+        with peak() as grown:
             started = time.perf_counter()
             once()
             seconds.append(time.perf_counter() - started)
-        extra = grown()
+            extra.append(grown())
     return {
         "parameters": parameters,
         "seconds": statistics.median(seconds),
-        "extra_mb": extra,
+        "extra_mb": max(extra),
         "weights_mb": parameters * 4 / 1e6,
     }
 

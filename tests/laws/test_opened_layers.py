@@ -166,6 +166,15 @@ class ReadsTransposed(Part):
         return ops.matmul(self.a(x), ops.transpose(self.a.kernel))
 
 
+class Frozen(Part):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.BatchNormalization()
+
+    def call(self, x):
+        return self.norm(self.a(x), training=False)
+
+
 TRAINING = "it has no pruning rule and does something else in training"
 CLOSED = {
     OwnWeight: "it has weights of its own (gain) and no pruning rule",
@@ -175,6 +184,7 @@ CLOSED = {
     OtherOrder: TRAINING,
     OtherLayers: TRAINING,
     OtherArrays: TRAINING,
+    Frozen: "it has no pruning rule and tells its layers whether they train",
     ReadsTransposed: "it has no pruning rule and uses a weight directly",
 }
 

@@ -75,6 +75,28 @@ def without_config():
     return prune(around(NoConfig(ops.relu, name="bare")))
 
 
+@keras.saving.register_keras_serializable("tests")
+class Spare(layers.Layer):
+    """Stays closed, and one of its parts was built by hand."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner, self.spare = layers.Dense(4), layers.Dense(3)
+
+    def build(self, shape):
+        self.gain = self.add_weight(name="gain", shape=(4,))
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x) * self.gain
+
+
+def spare_part():
+    layer = Spare(name="odd")
+    layer.spare.build((None, 2))
+    return prune(around(layer))
+
+
 def quantised():
     model = around(layers.Activation("relu"))
     model.get_layer("back").quantize("int8")
@@ -134,6 +156,7 @@ TABLE = {
     unopened: (UnsupportedModelError, "cannot be opened", "keras.Model(inputs"),
     no_keras: (UnsupportedModelError, "not a Keras model", "keras.Model(inp"),
     without_config: (PlanError, "'bare' cannot be made again", "get_config"),
+    spare_part: (PlanError, "'odd' makes other weights", "Build in build()"),
     quantised: (UnsupportedModelError, "is quantised", "before it is"),
     adapted: (UnsupportedModelError, "'back' is a LoRA layer", "merge the"),
     lambda_layer: (PlanError, "'twice' cannot be made again", "registered"),

@@ -349,3 +349,17 @@ def test_a_planted_bug_in_the_channels_is_caught(monkeypatch):
     monkeypatch.setattr(TimeDistributedRule, "joined", rolled)
     with pytest.raises(AssertionError, match="differ by"):
         assert_law(between(each(layers.Dense(7))))
+
+
+def test_a_layer_in_two_wrappers_becomes_two_and_that_is_said(caplog):
+    x = keras.Input((3, 4))
+    inner = layers.Dense(6, name="inner")
+    h = layers.TimeDistributed(inner, name="one")(x)
+    h = ops.tanh(h) + layers.TimeDistributed(inner, name="other")(x)
+    model = keras.Model(x, layers.Dense(2)(h))
+    randomise(model)
+    graph = build(model)
+    assert [group.n_units for group in graph.groups] == [6]
+    kept = random_kept(graph, 0.5)
+    assert law_error(model, kept, random_inputs(model), graph) < 1e-5
+    assert "is shared by layers around other layers" in caplog.text

@@ -114,12 +114,27 @@ def _open(
                 "it has no pruning rule and cannot be opened "
                 f"({type(error).__name__}: {text[0][:120]})"
             )
+    if kwargs.get("training") is None and _tells(graph):
+        return "it has no pruning rule and tells its layers whether they train"
     form = _form(graph)
     if form != _form(in_training):
         return "it has no pruning rule and does something else in training"
     if form != _form(elsewhere) or _reads_variables(graph):
         return "it has no pruning rule and uses a weight directly"
     return graph
+
+
+def _tells(graph: Functional) -> bool:
+    """Says whether layers are told whether they train, come what may.
+
+    A model that trains would tell them otherwise once they are its own.
+    """
+    return any(
+        node.arguments.kwargs.get("training") is not None
+        for nodes in graph._nodes_by_depth.values()
+        for node in nodes
+        if not node.is_input
+    )
 
 
 def _others(layer: keras.Layer) -> list[tuple[Any, Any]]:

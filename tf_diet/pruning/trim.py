@@ -1,12 +1,13 @@
 """Surgery: a new model without the dead units, weights sliced by label."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 
+from tf_diet.errors import PlanError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Mask, Vector, take
@@ -61,6 +62,12 @@ def trim_pairs(
     pairs = []
     for call in graph.walk.calls:
         pairs += fill(call, made[call.index], graph, alive, _cut)
+    for name in _parted(pairs):
+        logging.warning(
+            "The weight %r is shared by layers around other layers: it becomes "
+            "several weights, equal until they are trained.",
+            name,
+        )
     logging.info(
         "%s: %d -> %d parameters",
         model.name,
@@ -68,6 +75,16 @@ def trim_pairs(
         small.count_params(),
     )
     return small, pairs
+
+
+def _parted(pairs: list[Pair]) -> Iterator[str]:
+    """Yields the paths of weights that have become several."""
+    made: dict[int, set[int]] = {}
+    for old, new, _ in pairs:
+        twins = made.setdefault(id(old), set())
+        if len(twins) == 1 and id(new) not in twins:
+            yield old.path
+        twins.add(id(new))
 
 
 def fill(
@@ -84,6 +101,9 @@ def fill(
 
     Returns:
         Old and new variables in pairs, with the labels of their axes.
+
+    Raises:
+        PlanError: the new operation has fewer or more.
     """
     old = call.operation
     if not isinstance(old, keras.Layer):
@@ -99,6 +119,14 @@ def fill(
         id(named[name]): scale for name, scale in signature.scales.items()
     }
     pairs = []
+    if len(old.variables) != len(new.variables):
+        raise PlanError(
+            f"The layer {call.path!r} makes other weights when it is made "
+            f"again. Received: {len(old.variables)} weights of a "
+            f"{type(old).__name__}, of which the copy has "
+            f"{len(new.variables)}. Build in build() all that __init__ makes, "
+            "or leave out the parts that are never called."
+        )
     for source, target in zip(old.variables, new.variables, strict=True):
         value = np.asarray(keras.ops.convert_to_numpy(source.value))
         axes = axes_of.get(id(source)) or (None,) * value.ndim
