@@ -18,7 +18,7 @@ from tf_diet.criteria.alignment import Target
 from tf_diet.criteria.calibration import Calibration
 from tf_diet.criteria.criterion import Array, Ints, Observed
 from tf_diet.errors import InputError
-from tf_diet.graph.calls import Call, Walk, replay
+from tf_diet.graph.calls import Call, Slot, Walk, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group, Site
 from tf_diet.progress import track
@@ -32,6 +32,8 @@ BATCH_BYTES = 2**27
 _MOST_IN_A_BATCH = 64
 
 Place = tuple[int, int]
+# In place of the number of an output: the first tensor that a call takes.
+INPUT = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +260,7 @@ class _Runner:
                 result = infer(call.operation, *args, **kwargs)
             else:
                 result = call.operation.compute_output_spec(*args, **kwargs)
-            for output, spec in enumerate(keras.tree.flatten(result)):
+            for output, spec in _tensors(call, args, kwargs, result):
                 if (call.index, output) in self.places:
                     found[call.index, output] = tuple(spec.shape)
             return result
@@ -315,7 +317,7 @@ class _Runner:
             if call.index not in needed:
                 return [0] * len(call.outputs)
             result = call.operation(*args, **kwargs)
-            for output, value in enumerate(keras.tree.flatten(result)):
+            for output, value in _tensors(call, args, kwargs, result):
                 if (call.index, output) in places:
                     value = keras.ops.convert_to_numpy(value)
                     each = len(value) // number
@@ -336,6 +338,19 @@ class _Runner:
             apply,
         )
         return found
+
+
+def _tensors(
+    call: Call, args: Any, kwargs: Any, result: Any
+) -> Iterator[tuple[int, Any]]:
+    """Yields what can be seen of a call: its outputs, and its input."""
+    yield from enumerate(keras.tree.flatten(result))
+    slots = keras.tree.flatten((call.args, dict(call.kwargs)))
+    values = keras.tree.flatten((args, kwargs))
+    for slot, value in zip(slots, values, strict=True):
+        if isinstance(slot, Slot):
+            yield INPUT, value
+            return
 
 
 def _positions(
