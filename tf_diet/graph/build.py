@@ -24,6 +24,7 @@ from tf_diet.graph.labels import (
     Partition,
     Vector,
     meet,
+    touches,
     union,
 )
 from tf_diet.graph.probe import passes
@@ -180,7 +181,7 @@ class _Builder:
             produces = [
                 number
                 for number, axis in enumerate(axes)
-                if axis is not None and np.isin(axis, outputs).any()
+                if axis is not None and touches(axis, outputs)
             ]
             for number in range(len(axes)):
                 out = bool(produces) and number == produces[-1]
@@ -351,7 +352,7 @@ def _made(signature: Signature) -> Vector:
         other
         for pair in signature.ties
         for one, other in (pair, pair[::-1])
-        if np.isin(one, outputs).any()
+        if touches(one, outputs)
     ]
     return union([outputs, *tied])
 

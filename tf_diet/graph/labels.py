@@ -183,6 +183,17 @@ def union(vectors: Iterable[Vector]) -> Vector:
     return np.unique(np.concatenate(found))
 
 
+def touches(vector: Vector, labels: Vector) -> bool:
+    """Says whether any of a vector's labels is among some, which are sorted.
+
+    `numpy.isin` would sort them again, for each weight of a model.
+    """
+    if not len(labels):
+        return False
+    places = np.searchsorted(labels, vector)
+    return bool((labels[np.minimum(places, len(labels) - 1)] == vector).any())
+
+
 def meet(
     pairs: Iterable[tuple[Axis, Axis]], reason: str
 ) -> tuple[list[tuple[Vector, Vector]], list[tuple[Vector, str]]]:
