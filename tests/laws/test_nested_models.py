@@ -6,12 +6,17 @@ import pytest
 from keras import layers, ops
 
 import tf_diet
+from tf_diet.errors import UnsupportedModelError
 from tf_diet.graph.build import build
 from tf_diet.pruning.remake import remake
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_inputs, random_kept, randomise
 
 DENSE = layers.Dense
+
+
+# Keras says so of every functional model that is called.
+unmasked = pytest.mark.filterwarnings("ignore:.*does not support masking")
 
 
 def encoder(name="encoder"):
@@ -148,6 +153,40 @@ def test_a_second_call_that_meets_other_channels_comes_out_flat():
     kept = {"a": [0, 1], "b": [0, 1]}
     small = trim(model, graph, graph.alive(kept))
     assert len(small.get_layer("pooling")._inbound_nodes) == 2
+
+
+@unmasked
+def test_masks_reach_what_is_nested():
+    y = keras.Input((5, 6))
+    inner = keras.Model(y, layers.GRU(6, name="gru")(y), name="inner")
+    x = keras.Input((5,), dtype="int32")
+    h = layers.Embedding(9, 6, mask_zero=True)(x)
+    model = keras.Model(x, DENSE(2)(inner(h)))
+    small = smaller(model)
+    assert "inner" in names(small)
+    tokens = np.array([[3, 4, 0, 0, 0], [3, 4, 0, 0, 7]])
+    graph = build(model)
+    copy = trim(model, graph, graph.everything)
+    for net in (model, copy, small):
+        padded, whole = ops.convert_to_numpy(net(tokens))
+        recurrent = net.get_layer("inner").get_layer("gru")
+        embedded = net.layers[1](tokens[:1, :2])
+        read = net.layers[-1](recurrent(embedded))
+        np.testing.assert_allclose(
+            padded, ops.convert_to_numpy(read)[0], rtol=1e-5
+        )
+        assert np.abs(padded - whole).max() > 1e-3
+    assert_law(model, rate=0.5)
+
+
+@unmasked
+def test_a_mask_of_its_own_is_refused():
+    inner = encoder()
+    x = keras.Input((4,))
+    mask = keras.Input((), dtype="bool")
+    model = keras.Model([x, mask], DENSE(2)(inner(x, mask=mask)))
+    with pytest.raises(UnsupportedModelError, match="'encoder' is called with"):
+        build(model)
 
 
 def test_what_a_nested_model_is_told_of_training_is_kept():

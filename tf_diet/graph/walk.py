@@ -112,8 +112,11 @@ class _Walker:
         def slot(x: Any) -> Any:
             return Slot(known[id(x)]) if id(x) in known else x
 
+        given = dict(node.arguments.kwargs)
+        if isinstance(operation, Functional | keras.Sequential):
+            _check_mask(node, given.pop("mask", None))
         args, kwargs = keras.tree.map_structure(
-            slot, (node.arguments.args, node.arguments.kwargs)
+            slot, (node.arguments.args, given)
         )
         if isinstance(operation, Functional | keras.Sequential):
             inner = functional(operation)
@@ -192,6 +195,28 @@ class _Walker:
             by_tensor = {id(struct[k]): given[k] for k in struct}
             return [known[id(by_tensor[id(t)])] for t in names.values()]
         return [known[id(t)] for t in node.input_tensors][: len(inner._inputs)]
+
+
+def _check_mask(node: Any, mask: Any) -> None:
+    """Checks that a nested model gets the masks that its inputs carry.
+
+    Those need no mention, since calls pass them on wherever they are made.
+
+    Raises:
+        UnsupportedModelError: it was given others.
+    """
+    carried = [
+        getattr(tensor, "_keras_mask", None)
+        for tensor in keras.tree.flatten(node.arguments.args[:1])
+    ]
+    given = keras.tree.flatten(mask)
+    strange = [m for m in given if not any(m is other for other in carried)]
+    if any(m is not None for m in strange):
+        raise UnsupportedModelError(
+            f"The nested model {node.operation.name!r} is called with a mask "
+            f"of its own. Received: mask={mask!r}. Let its input carry the "
+            "mask, as what Embedding(mask_zero=True) and Masking return does."
+        )
 
 
 def walk(model: Any, opens: Opens = lambda operation: False) -> Walk:
