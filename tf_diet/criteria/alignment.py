@@ -1,17 +1,25 @@
 """What a unit is compared with: the target at the unit's own position.
 
-A unit's activation belongs to a place in its example. `Target.at` returns the
-features of the target there:
+A unit's activation belongs to a place in its example. The rule depends on
+which of the two has more positions:
 
-- a signal (at least 1,024 samples an example) that is finer in time than the
-  unit: the log-power spectrum of the window centred on the unit's position;
-- a target with positions of its own: its value at the nearest position;
-- one target an example: that target, for every position of the example.
+- as many: they are paired, unit and target at the nearest position;
+- the target has more, and is a signal of floats (at least 1,024 samples an
+  example): the log-power spectrum of the window centred on the unit's
+  position;
+- the target has more, and holds integers, such as mu-law codes: the code in
+  the middle of the stretch of samples that the position stands for;
+- the target has fewer, or one for a whole example: the unit is pooled over
+  the positions that belong to each target, by mean and by maximum. It is seen
+  twice, and the better score counts;
+- lags, on request: the target some positions of the unit earlier, as a layer
+  that delays needs. Each is a view of its own, and the best score counts;
+- features of the user's own replace the target before any of this.
 
 Positions are shares of an axis, so strides need not be known.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,9 +49,14 @@ class Target:
         features: the user's own features of the targets of a batch.
         outputs: the shapes of the model's outputs. Where one has an axis more
             than `y`, `y` holds a code for each position, not a vector.
+        lags: by how many of its own positions a unit may come later than the
+            target; negative where it comes earlier. At the ends of an example
+            the first or last position stands in. They mean nothing where a
+            whole example has one target.
 
     Raises:
-        InputError: `features` returns nothing that can be used.
+        InputError: `features` returns nothing that can be used, or `lags`
+            are not whole numbers.
     """
 
     def __init__(
@@ -51,7 +64,10 @@ class Target:
         y: Array,
         features: Callable[[Array], Any] | None = None,
         outputs: Sequence[tuple[int | None, ...]] = (),
+        lags: Sequence[int] = (0,),
     ) -> None:
+        self.lags = _checked_lags(lags)
+        self.own = features is not None
         if features is None and any(_holds_codes(y, o) for o in outputs):
             y = y[..., None]
         self.signal = features is None and _is_signal(y)
@@ -76,17 +92,62 @@ class Target:
         """
         if not self.signal:
             return False
-        return not shape or self.y.shape[1] >= _FINER * shape[0]
+        if not shape:
+            return True
+        finer = self.y.shape[1] >= _FINER * shape[0]
+        return finer and self.y.dtype.kind == "f"
+
+    def grid(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the positions that units have once they are pooled.
+
+        Args:
+            shape: positions along each axis of the unit's tensor.
+
+        Returns:
+            As `shape`, but as few as the target has along an axis where that
+            is less than half, and one along an axis that the target lacks.
+        """
+        if self.whole:
+            return (1,) * len(shape)
+        if self.spectral(shape):
+            return shape
+        have = (*self.y.shape[1:-1], *[1] * len(shape))
+        return tuple(
+            wanted if size >= _FINER * wanted else size
+            for size, wanted in zip(shape, have, strict=False)
+        )
+
+    def lags_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the lags that mean something on this many positions."""
+        return (0,) if self.whole or not shape else self.lags
 
     def describe(self, shape: tuple[int, ...]) -> str:
-        """Says what units on this many positions are compared with."""
+        """Says what units on this many positions are compared with.
+
+        Args:
+            shape: positions along each axis of the unit's tensor.
+        """
+        said = "target_features: " if self.own else ""
+        said += self._rule(shape)
+        if np.prod(self.grid(shape)) < np.prod(shape):
+            said += ", units pooled by mean and by maximum, the better counts"
+        lags = self.lags_of(shape)
+        if lags != (0,):
+            said += f", best of lags {', '.join(map(str, lags))}"
+        return said
+
+    def _rule(self, shape: tuple[int, ...]) -> str:
         if self.whole:
-            return "one target an example, units averaged over positions"
-        if not self.spectral(shape):
-            return "the target at the unit's position"
-        where = "at the unit's position" if shape else "averaged over time"
-        size = min(WINDOW, _window(self.y.shape[1]))
-        return f"log-power spectrum of {size} samples {where}"
+            return "one target an example"
+        if self.spectral(shape):
+            where = "at the unit's position" if shape else "averaged over time"
+            size = min(WINDOW, _window(self.y.shape[1]))
+            return f"log-power spectrum of {size} samples {where}"
+        if self.signal and self.y.shape[1] >= _FINER * shape[0]:
+            return "the code in the middle of the unit's position"
+        if self.grid(shape) != shape:
+            return "the target at each of its own positions"
+        return "the target at the unit's position"
 
     def at(
         self, examples: Ints, centres: Floats, shape: tuple[int, ...]
@@ -121,6 +182,40 @@ class Target:
             [_band_power(self.y, examples, share) for share in frames], axis=0
         )
         return np.log(power + _SILENCE * power.max() + np.finfo(float).tiny)
+
+
+def with_estimators(
+    rule: str, chosen: Iterable[str | Callable[..., Any]]
+) -> str:
+    """Adds to a rule of alignment which estimators were used.
+
+    Args:
+        rule: what `Target.describe` says.
+        chosen: the estimators of each view, by name or as functions.
+
+    Example:
+        >>> with_estimators("one target an example", ["classes", "classes"])
+        'one target an example; estimator: classes'
+    """
+    names = [
+        name if isinstance(name, str) else getattr(name, "__name__", repr(name))
+        for name in chosen
+    ]
+    said = ", ".join(dict.fromkeys(names))
+    return f"{rule}; estimator: {said}" if said else rule
+
+
+def _checked_lags(lags: Sequence[int]) -> tuple[int, ...]:
+    whole = isinstance(lags, Sequence) and all(
+        isinstance(lag, int | np.integer) and not isinstance(lag, bool)
+        for lag in lags
+    )
+    if not whole or isinstance(lags, str) or not lags:
+        raise InputError(
+            "Lags must be a short list of whole numbers of positions. "
+            f"Received: lags={lags!r}. Pass lags=(0, 1, 2), or leave it out."
+        )
+    return tuple(dict.fromkeys(int(lag) for lag in lags))
 
 
 def _is_signal(y: Array) -> bool:

@@ -1,0 +1,258 @@
+"""Runs the part of a model in which units can be seen, operation by operation.
+
+A tensor is let go as soon as the last call that takes it has run, so that a
+deep model needs the memory of its widest place, not of all of them.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.criteria.calibration import Calibration
+from tf_diet.criteria.criterion import Array, Ints
+from tf_diet.errors import InputError
+from tf_diet.graph.calls import Call, Slot, Walk, replay
+from tf_diet.graph.channels import ChannelGraph
+from tf_diet.progress import track
+
+# Bound of the tensors of one batch.
+BATCH_BYTES = 2**27
+_MOST_IN_A_BATCH = 64
+
+Place = tuple[int, int]
+# In place of the number of an output: the first tensor that a call takes.
+INPUT = -1
+
+See = Callable[[Place, Array, slice], None]
+
+
+class Runner:
+    """Runs examples and shows what calls make of them.
+
+    Args:
+        graph: the channel graph.
+        calibration: the examples.
+    """
+
+    def __init__(self, graph: ChannelGraph, calibration: Calibration) -> None:
+        self.walk = graph.walk
+        self.inputs = calibration.inputs
+        self.places = {
+            (site.call, site.output): site.axis
+            for group in graph.groups
+            for site in group.sites
+        }
+        self.batch = 2
+        # A model may have been built for one batch size only.
+        self.fixed = self.walk.tensors[self.walk.inputs[0]].shape[0]
+        # Two tell an axis of examples from an axis of size one.
+        self.probed = self.fixed or 2
+
+    def shapes(self) -> dict[Place, tuple[int, ...]]:
+        """Returns the positions of each tensor.
+
+        It also sets the size of batches by what one example takes.
+        """
+        found = self._inferred()
+        if any(None in shape for shape in found.values()):
+
+            def see(place: Place, value: Array, _: slice) -> None:
+                found[place] = value.shape
+
+            self.run(np.zeros(2, np.int64), set(self.places), see)
+        size = 4 * sum(int(np.prod(shape)) for shape in found.values())
+        size //= self.probed
+        self.batch = int(
+            np.clip(BATCH_BYTES // max(size, 1), 1, _MOST_IN_A_BATCH)
+        )
+        positions = {
+            place: _positions(shape, self.places[place], self.probed)
+            for place, shape in found.items()
+        }
+        return {p: shape for p, shape in positions.items() if shape is not None}
+
+    def _inferred(self) -> dict[Place, tuple[Any, ...]]:
+        """The tensors' shapes for a few examples, without running them."""
+        found: dict[Place, tuple[Any, ...]] = {}
+        needed = _needed(self.walk, set(self.places))
+
+        def apply(call: Call, args: Any, kwargs: Any) -> Any:
+            if call.index not in needed:
+                return [0] * len(call.outputs)
+            if len(call.inputs) > 1:
+                # Some merging layers state a shape without checking that
+                # their inputs fit; a trace of the call itself does.
+                infer = keras.Operation.compute_output_spec
+                result = infer(call.operation, *args, **kwargs)
+            else:
+                result = call.operation.compute_output_spec(*args, **kwargs)
+            for output, spec in _tensors(call, args, kwargs, result):
+                if (call.index, output) in self.places:
+                    found[call.index, output] = tuple(spec.shape)
+            return result
+
+        specs = [
+            keras.KerasTensor(
+                (self.probed, *array.shape[1:]),
+                self.walk.tensors[key].dtype,
+            )
+            for key, array in zip(self.walk.inputs, self.inputs, strict=True)
+        ]
+        try:
+            with _unchanged(self.walk):
+                replay(self.walk, specs, apply)
+        except (TypeError, ValueError) as error:
+            given = ", ".join(
+                f"{name!r} {array.shape}"
+                for name, array in zip(
+                    self.walk.input_names, self.inputs, strict=True
+                )
+            )
+            raise InputError(
+                "The model cannot run calibration data of these sizes. "
+                f"Received: {given}; {type(error).__name__}: {error}. Give "
+                "inputs that fit each other, such as equally many frames."
+            ) from error
+        return found
+
+    def run(self, examples: Ints, places: set[Place], see: See) -> None:
+        """Shows what batches of examples give at some places.
+
+        Args:
+            examples: which examples to run.
+            places: calls and which of their outputs.
+            see: gets a place, its value for a batch, and which of `examples`
+                the batch holds.
+        """
+        size = self.fixed or self.batch
+        starts = range(0, len(examples), size)
+        with _unchanged(self.walk):
+            for start in track(starts, "observing units"):
+                where = slice(start, min(start + size, len(examples)))
+                shown = functools.partial(_show, see, where)
+                self._forward(examples[where], places, shown)
+
+    def _forward(
+        self,
+        batch: Ints,
+        places: set[Place],
+        see: Callable[[Place, Array], None],
+    ) -> None:
+        number = self.fixed or len(batch)
+        needed = _needed(self.walk, places)
+        held: dict[int, _Held] = {}
+        last = {
+            key: call.index
+            for call in self.walk.calls
+            if call.index in needed
+            for key in call.inputs
+        }
+
+        def apply(call: Call, args: Any, kwargs: Any) -> Any:
+            if call.index not in needed:
+                return [_Held(None)] * len(call.outputs)
+            args, kwargs = keras.tree.map_structure(_value, (args, kwargs))
+            result = call.operation(*args, **kwargs)
+            for output, value in _tensors(call, args, kwargs, result):
+                if (call.index, output) in places:
+                    value = keras.ops.convert_to_numpy(value)
+                    each = len(value) // number
+                    see((call.index, output), value[: each * len(batch)])
+            values = keras.tree.flatten(result)
+            made = [_Held(value) for value in values]
+            held.update(zip(call.outputs, made, strict=True))
+            for key in (*call.inputs, *call.outputs):
+                if last.get(key, -1) <= call.index and key in held:
+                    held[key].value = None
+            return made
+
+        replay(
+            self.walk,
+            [
+                _Held(
+                    keras.ops.convert_to_tensor(
+                        array[np.resize(batch, number)],
+                        dtype=self.walk.tensors[key].dtype,
+                    )
+                )
+                for key, array in zip(
+                    self.walk.inputs, self.inputs, strict=True
+                )
+            ],
+            apply,
+        )
+
+
+def _show(see: See, where: slice, place: Place, value: Array) -> None:
+    see(place, value, where)
+
+
+class _Held:
+    """A tensor that can be let go while a replay still knows its place."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _value(argument: Any) -> Any:
+    return argument.value if isinstance(argument, _Held) else argument
+
+
+def _tensors(
+    call: Call, args: Any, kwargs: Any, result: Any
+) -> Iterator[tuple[int, Any]]:
+    """Yields what can be seen of a call: its outputs, and its input."""
+    yield from enumerate(keras.tree.flatten(result))
+    slots = keras.tree.flatten((call.args, dict(call.kwargs)))
+    values = keras.tree.flatten((args, kwargs))
+    for slot, value in zip(slots, values, strict=True):
+        if isinstance(slot, Slot):
+            yield INPUT, value
+            return
+
+
+def _positions(
+    shape: tuple[int, ...], axis: int, examples: int
+) -> tuple[int, ...] | None:
+    """Positions along each axis of the tensor of one example.
+
+    None where examples cannot be told apart.
+    """
+    others = shape[:axis] + shape[axis + 1 :]
+    if axis == 0 or shape[0] % examples:
+        return None
+    if shape[0] == examples:
+        return others[1:]
+    # Examples and positions were merged into one axis.
+    return (int(np.prod(others)) // examples,)
+
+
+def _needed(walked: Walk, places: set[Place]) -> set[int]:
+    """The calls that some places depend on."""
+    needed = {call for call, _ in places}
+    for call in reversed(walked.calls):
+        if call.index in needed:
+            makers = [walked.producers.get(key) for key in call.inputs]
+            needed.update(m.index for m in makers if m is not None)
+    return needed
+
+
+@contextmanager
+def _unchanged(walked: Walk) -> Iterator[None]:
+    """Puts back what running a model changes, such as seeds of noise."""
+    states = {
+        id(variable): (variable, keras.ops.convert_to_numpy(variable.value))
+        for call in walked.calls
+        for variable in getattr(call.operation, "variables", ())
+        if not variable.trainable
+    }
+    copies = [(v, np.array(value)) for v, value in states.values()]
+    try:
+        yield
+    finally:
+        for variable, value in copies:
+            variable.assign(value)
