@@ -43,7 +43,7 @@ class Masked:
     def __init__(self, model: keras.Model, graph: ChannelGraph) -> None:
         self.name = f"{model.name}_masked"
         self.graph = graph
-        _, self.made = remake(model, graph, graph.everything)
+        _, self.made = remake(model, graph, graph.everything, nested=False)
 
     def model(self, alive: Mask) -> keras.Model:
         """Returns a model under one mask; it shares weights with the next.
@@ -83,7 +83,7 @@ class Masked:
             fill(call, self.made[call.index], graph, alive, _silenced)
 
         def apply(call: Call, args: Any, kwargs: Any) -> Any:
-            result = self.made[call.index](*args, **kwargs)
+            result = self.made[call.index](*args, **call.told(kwargs))
             values = [
                 _silence(value, graph.labels[key], alive)
                 for key, value in zip(

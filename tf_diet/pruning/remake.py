@@ -25,7 +25,10 @@ from tf_diet.graph.walk import functional, keeps_class
 
 
 def remake(
-    model: keras.Model, graph: ChannelGraph, alive: Mask
+    model: keras.Model,
+    graph: ChannelGraph,
+    alive: Mask,
+    nested: bool = True,
 ) -> tuple[keras.Model, dict[int, Any]]:
     """Builds the smaller model with its weights at zero.
 
@@ -33,6 +36,8 @@ def remake(
         model: the model that `graph` was built from.
         graph: its channel graph.
         alive: which labels live.
+        nested: keep nested models that can be kept; else all come out as
+            their layers.
 
     Returns:
         The model, and its operations by the index of the call.
@@ -40,7 +45,7 @@ def remake(
     Raises:
         PlanError: a layer cannot be made again from its config.
     """
-    maker = _Maker(graph, alive)
+    maker = _Maker(graph, alive, nested)
     walked = graph.walk
     values = replay(walked, fresh_inputs(graph), maker.apply, maker.enter)
     small = _assemble(
@@ -78,9 +83,10 @@ class _Maker:
     Args:
         graph: the channel graph.
         alive: which labels live.
+        nested: keep nested models that can be kept.
     """
 
-    def __init__(self, graph: ChannelGraph, alive: Mask) -> None:
+    def __init__(self, graph: ChannelGraph, alive: Mask, nested: bool) -> None:
         self.graph = graph
         self.alive = alive
         self.made: dict[int, Any] = {}
@@ -88,7 +94,8 @@ class _Maker:
         self.shared: dict[int, Any] = {}
         self.first: dict[int, Nest] = {}
         walked = graph.walk
-        self.kept = [nest for nest in walked.nests if self._can_stay(nest)]
+        nests = walked.nests if nested else ()
+        self.kept = [nest for nest in nests if self._can_stay(nest)]
         while torn := self._torn():
             self.kept = [nest for nest in self.kept if nest.path not in torn]
         self.names = _Names(
