@@ -1,0 +1,1 @@
+"""Repair: make up for removed units before any retraining."""

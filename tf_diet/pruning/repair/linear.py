@@ -1,0 +1,140 @@
+"""What a consumer is: a layer whose outputs follow linearly from an input.
+
+Which weights belong to which channels is said by the rules; here is only how
+a weight, as a matrix, meets rows that are read off the input tensor.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tf_diet.errors import InputError
+from tf_diet.graph.calls import Call
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Linear(ABC):
+    """One kernel of a kind of layer, and the rows that it multiplies.
+
+    A kernel is seen as matrices of shape (blocks, columns, outputs); the
+    output channel of column j of block b is `b * outputs + j`. Dense layers
+    have one block, grouped convolutions one a group. Subclass, implement the
+    abstract methods, register with `register_consumer`.
+
+    Attributes:
+        kernel: the name of the weight, as in signatures.
+        bias: the name of the weight that is added, likewise.
+        given: whether the rows are what the full model made, less what is
+            gone, also in the small model: for what goes round in a layer.
+    """
+
+    kernel = "kernel"
+    bias = "bias"
+    given = False
+
+    def refuses(self, call: Call) -> str:
+        """Returns why this call cannot be repaired; empty if it can."""
+        return ""
+
+    def keys(self, call: Call) -> tuple[int, ...]:
+        """Returns the tensors that `read` needs."""
+        return call.inputs[:1]
+
+    def read(self, call: Call, values: Mapping[int, Array]) -> Array:
+        """Returns what the kernel reads, channels on the last axis."""
+        return values[call.inputs[0]]
+
+    @abstractmethod
+    def positions(self, layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the output positions of one example.
+
+        Args:
+            layer: the layer.
+            shape: of what `read` returned, without the examples.
+        """
+
+    @abstractmethod
+    def rows(self, layer: Any, x: Array, at: Ints) -> Floats:
+        """Returns the rows that the kernel multiplies.
+
+        Args:
+            layer: the layer.
+            x: what `read` returned.
+            at: flat numbers of (example, position).
+
+        Shapes:
+            Output: (blocks, rows, columns).
+        """
+
+    @abstractmethod
+    def constant(self, layer: Any, means: Floats) -> Floats:
+        """Returns the row of an input that is the same everywhere.
+
+        Args:
+            layer: the layer.
+            means: one value a channel.
+
+        Shapes:
+            Output: (blocks, columns).
+        """
+
+    def to_matrix(self, layer: Any, kernel: Array) -> Array:
+        """Returns a kernel as (blocks, columns, outputs)."""
+        return kernel[None]
+
+    def from_matrix(
+        self, layer: Any, matrix: Array, shape: tuple[int, ...]
+    ) -> Array:
+        """Returns the kernel of a shape that `to_matrix` took apart."""
+        return matrix.reshape(shape)
+
+    def bias_place(self, layer: Any) -> tuple[int, ...]:
+        """Returns where in the bias weight this kernel's bias is."""
+        return ()
+
+    def plain(self, layer: Any) -> bool:
+        """Says whether the sums are the outputs, with nothing after them."""
+        return False
+
+
+_FORMS: dict[type, dict[str, Linear]] = {}
+
+
+def register_consumer(
+    *kinds: type,
+) -> Callable[[type[Linear]], type[Linear]]:
+    """Files under layer classes how their outputs follow from an input.
+
+    A layer may have several, one a kernel; the last one filed of a kernel
+    counts. Subclasses of a layer have none of their own accord.
+
+    Args:
+        kinds: layer classes.
+
+    Raises:
+        InputError: a kind is not a class.
+    """
+    for kind in kinds:
+        if not isinstance(kind, type):
+            raise InputError(
+                "A consumer is filed under a layer class. Received: "
+                f"{kind!r}. Pass the class itself."
+            )
+
+    def add(form: type[Linear]) -> type[Linear]:
+        for kind in kinds:
+            _FORMS.setdefault(kind, {})[form.kernel] = form()
+        return form
+
+    return add
+
+
+def forms_of(operation: Any) -> tuple[Linear, ...]:
+    """Returns the forms of exactly this kind of operation."""
+    return tuple(_FORMS.get(type(operation), {}).values())
