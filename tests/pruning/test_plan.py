@@ -110,7 +110,7 @@ def test_rate_outside_is_refused(rate):
     [
         ({"criterion": "magnitud"}, "Did you mean 'magnitude'"),
         ({"scope": "globl", "criterion": "random"}, "Did you mean 'global'"),
-        ({"scaling": "mx", "criterion": "random"}, "Known: dimension, max"),
+        ({"scaling": "mx", "criterion": "random"}, "Known: dimension, fan_in"),
     ],
 )
 def test_unknown_names_list_the_known_ones(argument, words):

@@ -22,6 +22,9 @@ from tf_diet.graph.parts import parts
 
 Pick: TypeAlias = str | keras.Layer | Callable[[keras.Layer], bool]
 Units = Mapping[str, NDArray[np.bool_]]
+# Of every group that max_rate says nothing about, 2 % stay, whatever a scope
+# thinks of it: bottlenecks ruin models before the last parameters are gone.
+MAX_RATE = 0.98
 _LISTED = 30
 
 
@@ -54,9 +57,11 @@ class Limits:
             predicates that are asked of each layer of the model.
         max_rate: the largest share of units that may go, of every group, or
             by name or pattern of groups and layers, where the name "" is
-            every group; the strictest counts.
+            every group; the strictest counts. A group that nothing is said
+            about keeps at least 2 % of its units; 1.0 lifts that.
         min_width: how many units stay at least (or all, where there are no
-            more), of every group, or by name or pattern as well.
+            more), of every group, or by name or pattern as well; no group
+            and no layer is emptied.
         round_to: the number of units that stay in a group is a multiple of
             this. A group that cannot lose so many stays whole, whatever its
             width; so does one that is narrower.
@@ -69,7 +74,7 @@ class Limits:
 
     keep: Pick | Sequence[Pick] = ()
     min_width: int | Mapping[str, int] = MINIMUM_WIDTH
-    max_rate: float | Mapping[str, float] = 1.0
+    max_rate: float | Mapping[str, float] = MAX_RATE
     round_to: int = 1
     tie: Sequence[Sequence[str]] = ()
     exact: bool = True
@@ -133,6 +138,7 @@ class Limits:
         places = _Places(graph)
         locked = self._locked(places)
         bounds = [Bound(g, units, units.sum()) for g, units in locked.items()]
+        unnamed = dict(places.whole)
         for pattern, rate in rates.items():
             found = places.counted("max_rate", pattern)
             if pattern and rate and _covers(locked, found):
@@ -142,8 +148,10 @@ class Limits:
                     f"Received: max_rate[{pattern!r}]={rate}. Leave one out."
                 )
             for group, units in found:
-                share = units.sum() * (1 - rate)
-                bounds.append(Bound(group, units, int(np.ceil(share - 1e-9))))
+                bounds.append(_share(group, units, rate))
+                if units.all():
+                    unnamed.pop(group, None)
+        bounds += [_share(g, units, MAX_RATE) for g, units in unnamed.items()]
         for pattern, width in widths.items():
             for group, units in places.counted("min_width", pattern):
                 bounds.append(Bound(group, units, min(width, units.sum())))
@@ -302,6 +310,12 @@ def _covers(
         name in locked and not (units & ~locked[name]).any()
         for name, units in found
     )
+
+
+def _share(group: str, units: NDArray[np.bool_], rate: float) -> Bound:
+    """Returns the bound that at most a share of some units goes."""
+    stays = units.sum() * (1 - rate)
+    return Bound(group, units, int(np.ceil(stays - 1e-9)))
 
 
 def _strictest(bounds: Sequence[Bound]) -> list[Bound]:

@@ -17,6 +17,7 @@ from tf_diet.graph.cost import Cost
 from tf_diet.graph.groups import Barrier, Options, Pinned
 from tf_diet.graph.labels import kept_positions
 from tf_diet.graph.show import render
+from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.optimizer import compile_like
 from tf_diet.pruning.trim import trim_pairs
 
@@ -29,9 +30,9 @@ class PruningPlan:
         fingerprint: of the graph that it was made for.
         kept_units: per group, the units that stay, in order.
         widths: per group, how many units there were.
-        rate: the share of parameters asked for.
+        rate: the share of parameters asked for; None where a budget was.
         reached: the share of parameters that goes.
-        settings: criterion, scope, scaling and seed.
+        settings: criterion, scope, scaling, seed, and the budget if any.
         cost_before: of one call of the full model.
         cost_after: of one call of the trimmed model.
         barriers: operations that stop the graph.
@@ -40,12 +41,13 @@ class PruningPlan:
         not_reached: why less than `rate` goes; empty when it is reached.
         options: what the graph was built with.
         inexact: units that the law is not promised for once some of them go.
+        spent: for each bound of a budget, what the trimmed model costs.
     """
 
     fingerprint: str
     kept_units: Mapping[str, tuple[int, ...]]
     widths: Mapping[str, int]
-    rate: float
+    rate: float | None
     reached: float
     settings: Mapping[str, Any]
     cost_before: Cost
@@ -56,6 +58,13 @@ class PruningPlan:
     not_reached: str = ""
     options: Options = Options()  # noqa: RUF009  (frozen itself)
     inexact: tuple[Pinned, ...] = ()
+    spent: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def budget(self) -> Budget | None:
+        """The budget that it was made for, None where a rate was given."""
+        given = self.settings.get("budget")
+        return Budget(**given) if given else None
 
     @property
     def lawful(self) -> bool:
@@ -89,7 +98,15 @@ class PruningPlan:
         Raises:
             PlanError: the plan was made for another architecture.
         """
-        graph = self.graph(model)
+        return self.cut(model, self.graph(model))
+
+    def cut(self, model: keras.Model, graph: ChannelGraph) -> keras.Model:
+        """Does what `apply` does for those who have the graph at hand.
+
+        Args:
+            model: it is not touched.
+            graph: what `self.graph(model)` returns.
+        """
         alive = graph.alive(self.kept_units)
         small, pairs = trim_pairs(model, graph, alive)
         compile_like(model, small, pairs, alive)
@@ -152,9 +169,12 @@ class PruningPlan:
             table.add_row(name, str(width), str(kept), share)
         lines = [render(table)]
         before, after = self.cost_before, self.cost_after
-        for name in ("parameters", "flops", "reads_writes"):
+        for name in asdict(before):
             old, new = getattr(before, name), getattr(after, name)
             lines.append(f"{name}: {old:,} -> {new:,}")
+        for name, spent in self.spent.items():
+            top = self.settings["budget"][name]
+            lines.append(f"budget: {name}: {spent:,} of {top:,}")
         lines += [
             f"pinned: {p.name} ({p.n_units}): {p.reason}" for p in self.pinned
         ]
