@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 
 from tf_diet.criteria import (
-    Activation,
     Criterion,
-    InformationGain,
     Magnitude,
     MutualInformation,
-    Random,
     criteria,
     get,
     register_criterion,
@@ -18,13 +15,19 @@ from tf_diet.criteria.criterion import without_data
 from tf_diet.errors import InputError
 from tf_diet.registry import snake_case
 
-SHIPPED = [Activation, InformationGain, Magnitude, MutualInformation, Random]
+SHIPPED = """activation geometric_median gradient gradient_min information_gain
+input_information l2 lamp magnitude mutual_information normalisation obd random
+taylor""".split()
 
 
-@pytest.mark.parametrize("kind", SHIPPED)
-def test_names_are_those_of_the_classes(kind):
-    name = snake_case(kind.__name__)
-    assert criteria.get(name) is kind
+def test_what_ships():
+    assert criteria.names() == SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_names_are_those_of_the_classes(name):
+    kind = criteria.get(name)
+    assert name == snake_case(kind.__name__)
     assert isinstance(get(name), kind)
     assert get(name).name == name
 
@@ -38,18 +41,26 @@ def test_an_instance_is_as_good_as_a_name():
         "reduce": "max",
         "method": "gaussian",
         "target_features": "absolute",
+        "lags": "(0,)",
     }
 
 
 def test_which_criteria_need_no_data():
-    assert without_data() == ["magnitude", "random"]
+    assert without_data() == [
+        "geometric_median",
+        "l2",
+        "lamp",
+        "magnitude",
+        "normalisation",
+        "random",
+    ]
 
 
 @pytest.mark.parametrize(
     ("identifier", "message"),
     [
         ("mutual_infomation", "Did you mean 'mutual_information'"),
-        ("taylor", "Known: activation, information_gain, magnitude"),
+        ("tailor", "Known: activation, geometric_median.*Did you mean 'taylor'"),
         (Magnitude, r"Did you mean Magnitude\(\)"),
         (3, "registered name or an instance.*Received: 3"),
     ],

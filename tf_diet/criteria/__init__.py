@@ -11,19 +11,40 @@ from tf_diet.criteria.estimators import (
     mutual_information,
     register_estimator,
 )
-from tf_diet.criteria.information import InformationGain, MutualInformation
+from tf_diet.criteria.gradients import Gradient, GradientMin, Obd, Taylor
+from tf_diet.criteria.information import (
+    InformationGain,
+    InputInformation,
+    MutualInformation,
+)
 from tf_diet.criteria.rank import rank
 from tf_diet.criteria.scores import Scores
-from tf_diet.criteria.weights import Magnitude, Random
+from tf_diet.criteria.weights import (
+    L2,
+    GeometricMedian,
+    Lamp,
+    Magnitude,
+    Normalisation,
+    Random,
+)
 
 __all__ = [
+    "L2",
     "Activation",
     "Criterion",
+    "GeometricMedian",
+    "Gradient",
+    "GradientMin",
     "InformationGain",
+    "InputInformation",
+    "Lamp",
     "Magnitude",
     "MutualInformation",
+    "Normalisation",
+    "Obd",
     "Random",
     "Scores",
+    "Taylor",
     "criteria",
     "get",
     "mutual_information",

@@ -3,7 +3,7 @@
 import abc
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,6 +38,24 @@ class Weight:
 
 
 @dataclass(frozen=True, eq=False)
+class Accumulated:
+    """What the gradients of the loss with respect to one weight came to.
+
+    Means over the batches of the calibration data; None where a criterion did
+    not ask for it.
+
+    Args:
+        mean: of the gradient.
+        absolute: of its absolute value.
+        square: of its square.
+    """
+
+    mean: Array | None = None
+    absolute: Array | None = None
+    square: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Observed:
     """What was seen of a group's units in one tensor.
 
@@ -46,12 +64,15 @@ class Observed:
         units: the unit of each column.
         y: the target of each row; None where it was not asked for.
         whole: a row is a whole example, not a position in one.
+        inputs: what the layer that makes the units took at the place of each
+            row; None where it was not asked for.
     """
 
     x: Array
     units: Ints
     y: Array | None
     whole: bool
+    inputs: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +84,22 @@ class Seen:
         sites: the group's activations and their targets; empty where they
             were not asked for.
         seed: of every random choice.
+        gradients: what was accumulated of the gradient of each trainable
+            weight, by path; empty where it was not asked for.
     """
 
     weights: Mapping[str, Weight]
     sites: tuple[Observed, ...]
     seed: int
+    gradients: Mapping[str, Accumulated] = field(default_factory=dict)
 
 
 class Criterion(abc.ABC):
     """How much a unit matters; the larger the score, the longer it stays.
 
     A subclass says what it needs and scores one group at a time. Its
-    constructor only stores.
+    constructor only stores. `needs` may hold "weights", "gradients",
+    "activations", "inputs" (of the layers that make the units) and "targets".
 
     Args:
         reduce: "sum", "mean" or "max": how the scores of a unit at several
@@ -91,6 +116,14 @@ class Criterion(abc.ABC):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"weights"})
+    # What is accumulated where `needs` has "gradients": each takes as much
+    # memory as the weights do.
+    accumulates: ClassVar[frozenset[str]] = frozenset({"mean"})
+    # Why it scores some units infinity, if it does: they stay, and the plan
+    # gives this reason.
+    blind: ClassVar[str] = ""
+    # Of how many examples a gradient is taken at a time.
+    batch_size: int = 32
 
     def __init__(self, reduce: str = "sum") -> None:
         self.reduce = reduce
@@ -109,11 +142,15 @@ class Criterion(abc.ABC):
             seen: what `needs` asked for.
 
         Returns:
-            One finite number a unit, shape (group.n_units,).
+            One finite number a unit, shape (group.n_units,); infinity for a
+            unit that it cannot judge, if `blind` says why.
         """
 
     def combine(
-        self, parts: Sequence[tuple[Ints, Floats]], n_units: int
+        self,
+        parts: Sequence[tuple[Ints, Floats]],
+        n_units: int,
+        missing: float = 0.0,
     ) -> Floats:
         """Reduces scores seen at several places to one score a unit.
 
@@ -121,9 +158,10 @@ class Criterion(abc.ABC):
             parts: pairs of the unit of each position, -1 for none, and the
                 score of each position.
             n_units: how many units there are.
+            missing: the score of units that no part holds.
 
         Returns:
-            Scores, shape (n_units,); 0 for units that no part holds.
+            Scores, shape (n_units,).
 
         Raises:
             InputError: `reduce` is unknown.
@@ -134,7 +172,7 @@ class Criterion(abc.ABC):
                 f"reduce={self.reduce!r}. Known: {', '.join(_REDUCE)}."
             )
         if not parts:
-            return np.zeros(n_units)
+            return np.full(n_units, missing)
         units = np.concatenate([part for part, _ in parts])
         values = np.concatenate([value for _, value in parts]).astype(float)
         values, units = values[units >= 0], units[units >= 0]
@@ -144,9 +182,17 @@ class Criterion(abc.ABC):
         starts = np.cumsum(counts) - counts
         place = np.arange(len(units)) - starts[units[order]]
         table = np.full((n_units, int(counts.max(initial=1))), np.nan)
-        table[counts == 0] = 0.0
+        table[counts == 0] = missing
         table[units[order], place] = values[order]
         return _REDUCE[self.reduce](table, axis=1)
+
+    def estimators(self, sites: Sequence[Observed]) -> list[str]:
+        """Returns the names of the estimators that it uses, for the plan.
+
+        Args:
+            sites: what is seen of a group.
+        """
+        return []
 
     def settings(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data."""

@@ -1,6 +1,6 @@
-"""Criteria that ask what units know about the target."""
+"""Criteria that ask what units know, of the target or of their input."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,16 @@ from tf_diet.criteria.criterion import (
     Seen,
     register_criterion,
 )
-from tf_diet.criteria.estimators import Estimator, gain, mutual_information
+from tf_diet.criteria.estimators import (
+    Estimator,
+    gain,
+    method_for,
+    mutual_information,
+)
 from tf_diet.graph.groups import Group
+
+# Inputs wider than this are told by as many leading principal components.
+COMPONENTS = 16
 
 
 @register_criterion()
@@ -34,6 +42,8 @@ class MutualInformation(Criterion):
             what units are to be compared with, (examples, features) or
             (examples, positions, features).
         reduce: "max", "mean" or "sum" over the tensors that carry the unit.
+        lags: by how many of its own positions a unit may come later than the
+            target; the best one counts.
 
     Source:
         Esling et al., "Diet deep generative audio models with structured
@@ -47,10 +57,12 @@ class MutualInformation(Criterion):
         method: str | Estimator = "auto",
         target_features: Callable[[Array], Any] | None = None,
         reduce: str = "max",
+        lags: Sequence[int] = (0,),
     ) -> None:
         super().__init__(reduce)
         self.method = method
         self.target_features = target_features
+        self.lags = lags
 
     def score(self, group: Group, seen: Seen) -> Floats:
         """Scores the units of a group; see `Criterion.score`."""
@@ -63,9 +75,14 @@ class MutualInformation(Criterion):
         ]
         return self.combine(parts, group.n_units)
 
+    def estimators(self, sites: Sequence[Observed]) -> list[str]:
+        """Returns the names of the estimators that the targets call for."""
+        return [_named(self._of(site)) for site in sites]
+
     def _of(self, site: Observed) -> str | Estimator:
-        named = self.method == "auto" and _are_classes(site)
-        return "classes" if named else self.method
+        if self.method != "auto":
+            return self.method
+        return "classes" if _are_classes(site) else method_for(_target(site))
 
 
 @register_criterion()
@@ -78,6 +95,7 @@ class InformationGain(Criterion):
     Args:
         target_features: see `MutualInformation`.
         reduce: "max", "mean" or "sum" over the tensors that carry the unit.
+        lags: see `MutualInformation`.
     """
 
     needs = frozenset({"activations", "targets"})
@@ -86,9 +104,11 @@ class InformationGain(Criterion):
         self,
         target_features: Callable[[Array], Any] | None = None,
         reduce: str = "max",
+        lags: Sequence[int] = (0,),
     ) -> None:
         super().__init__(reduce)
         self.target_features = target_features
+        self.lags = lags
 
     def score(self, group: Group, seen: Seen) -> Floats:
         """Scores the units of a group; see `Criterion.score`."""
@@ -98,6 +118,72 @@ class InformationGain(Criterion):
             y = y.astype(str) if _are_classes(site) else y
             parts.append((site.units, gain(site.x, y)))
         return self.combine(parts, group.n_units)
+
+
+@register_criterion()
+class InputInformation(Criterion):
+    """The mutual information of a unit's activation with its layer's input.
+
+    The input is what the layer that makes the unit takes, at the position of
+    the unit. An input of more than 16 channels is told by its 16 leading
+    principal components. Units of layers that take codes, such as an
+    embedding, have no such input and stay.
+
+    Args:
+        method: an estimator, by name or as a function; "auto" picks "ladder"
+            for an input of one channel and "vector" for others.
+        reduce: "max", "mean" or "sum" over the layers that make the unit.
+
+    Source:
+        Esling et al., "Diet deep generative audio models with structured
+        lottery", DAFx-20, section 3 (information with the input); the
+        components are our own.
+    """
+
+    needs = frozenset({"activations", "inputs"})
+    blind = "no input is seen beside them"
+
+    def __init__(
+        self, method: str | Estimator = "auto", reduce: str = "max"
+    ) -> None:
+        super().__init__(reduce)
+        self.method = method
+
+    def score(self, group: Group, seen: Seen) -> Floats:
+        """Scores the units of a group; see `Criterion.score`."""
+        parts = []
+        for site in seen.sites:
+            y = _components(_input(site))
+            nats = mutual_information(site.x, y, self._of(site))
+            parts.append((site.units, nats))
+        return self.combine(parts, group.n_units)
+
+    def estimators(self, sites: Sequence[Observed]) -> list[str]:
+        """Returns the names of the estimators that the inputs call for."""
+        return [_named(self._of(site)) for site in sites]
+
+    def _of(self, site: Observed) -> str | Estimator:
+        auto = self.method == "auto"
+        return method_for(_input(site)) if auto else self.method
+
+
+def _components(inputs: Array) -> Array:
+    """Projects wide inputs to their leading principal components."""
+    if inputs.shape[1] <= COMPONENTS:
+        return inputs
+    centred = inputs.astype(np.float64) - inputs.mean(axis=0, dtype=float)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    return centred @ vectors[:, : -COMPONENTS - 1 : -1]
+
+
+def _named(method: str | Estimator) -> str:
+    named = getattr(method, "__name__", repr(method))
+    return method if isinstance(method, str) else named
+
+
+def _input(site: Observed) -> Array:
+    assert site.inputs is not None, "a criterion that needs inputs gets them"
+    return site.inputs
 
 
 def _target(site: Observed) -> Array:

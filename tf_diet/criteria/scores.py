@@ -9,6 +9,8 @@ import numpy as np
 
 from tf_diet.criteria.criterion import Floats
 
+UNSEEN = "no tensor shows them"
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -20,12 +22,14 @@ class Scores:
         values: for each group, a number a unit; infinite where it cannot be
             seen, and so must stay.
         alignment: for each group, what its units were compared with.
+        reason: why some units could not be seen, if any.
     """
 
     criterion: str
     settings: Mapping[str, Any]
     values: Mapping[str, Floats]
     alignment: Mapping[str, str]
+    reason: str = UNSEEN
 
     @cached_property
     def unseen(self) -> Mapping[str, int]:
