@@ -12,7 +12,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # The oldest Keras is the one that setup.cfg names.
 OLDEST := .venv-oldest
 KERAS := $(shell sed -n 's/^ *keras>=//p' setup.cfg)
-CORE_TESTS := tests/graph tests/rules tests/pruning tests/laws
+# On JAX every operation is compiled for every shape: hours for deep models.
+CORE_TESTS := tests/graph tests/rules tests/pruning tests/laws \
+	--ignore=tests/laws/test_deep_applications.py
 JAX_TESTS ?= $(CORE_TESTS)
 
 .PHONY: setup demo test test-jax test-oldest lint

@@ -19,7 +19,20 @@ def policy():
 
 
 @pytest.fixture
-def floatx():
+def doubles():
+    """Lets JAX compute in float64, which it does not by itself."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.fixture
+def floatx(doubles):
     yield keras.config.set_floatx
     keras.config.set_floatx("float32")
 
@@ -49,7 +62,7 @@ def test_verify_knows_the_precision_of_a_model(policy):
     tf_diet.verify(model, plan.apply(model), plan)
 
 
-def test_layers_of_several_precisions_keep_them():
+def test_layers_of_several_precisions_keep_them(doubles):
     x = keras.Input((9, 4))
     h = keras.layers.Conv1D(8, 3, dtype="mixed_bfloat16")(x)
     h = keras.layers.Dense(7, dtype="float64")(h)
