@@ -48,7 +48,7 @@ def accumulate(
         data: `(x, y)`, y an array or a list or dict of one for each output,
             or batches of such.
         kinds: of "mean", "absolute" and "square" those that are needed.
-        batch_size: examples of which a gradient is taken at a time.
+        batch_size: the most examples of which a gradient is taken at a time.
         seed: of the examples and their order.
 
     Returns:
@@ -78,7 +78,7 @@ def accumulate(
             recorder.share.assign(len(rows) / size)
             x, y = examples.batch(rows)
             _step(still, x, y)
-        found = recorder.found()
+        found = recorder.found(model.trainable_variables)
     accumulated = {
         path: found[id(variable)]
         for path, variable in graph.variables.items()
@@ -104,7 +104,6 @@ class Recorder(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        self.weighed = list(variables)
         self.share = self.add_variable((), name="share", initializer="ones")
         self.slots = {
             kind: [
@@ -125,16 +124,22 @@ class Recorder(keras.optimizers.Optimizer):
         for place, gradient in enumerate(grads):
             if gradient is None:
                 continue
-            # Those of embeddings may come sparse.
-            gradient = keras.ops.convert_to_tensor(gradient, sparse=False)
+            # Those of embeddings may come as rows, one row several times:
+            # a sum with what is dense adds them up.
+            dense = keras.ops.zeros(gradient.shape, gradient.dtype)
+            gradient = keras.ops.add(dense, gradient)
             for kind, slots in self.slots.items():
                 slot = slots[place]
                 value = keras.ops.cast(_KINDS[kind](gradient), slot.dtype)
                 share = keras.ops.cast(self.share, slot.dtype)
                 slot.assign(slot + share * value)
 
-    def found(self) -> dict[int, Accumulated]:
-        """Returns what was written down, by the id of the variable."""
+    def found(self, variables: Sequence[Any]) -> dict[int, Accumulated]:
+        """Returns what was written down, by the id of the variable.
+
+        Args:
+            variables: those that it was built with.
+        """
         return {
             id(variable): Accumulated(
                 **{
@@ -144,7 +149,7 @@ class Recorder(keras.optimizers.Optimizer):
                     for kind, slots in self.slots.items()
                 }
             )
-            for place, variable in enumerate(self.weighed)
+            for place, variable in enumerate(variables)
         }
 
 
@@ -217,6 +222,7 @@ def _load(
         structure = _structured(names, y)
         targets.append(keras.tree.flatten(structure))
         for target in targets[-1]:
+            _check_numbers(target)
             loaded = calibration.load(
                 graph.walk, (x, target), targets=True, seed=seed
             )
@@ -236,6 +242,14 @@ def _load(
         graph,
         structure,
     )
+
+
+def _check_numbers(target: Array | None) -> None:
+    if target is not None and target.dtype.kind not in "fiub":
+        raise InputError(
+            "A loss takes targets that are numbers. Received: dtype "
+            f"{target.dtype}. Number the classes, as model.fit needs it too."
+        )
 
 
 def _pairs(data: Any, seed: int) -> Iterator[tuple[Any, Any]]:
@@ -266,7 +280,9 @@ def _structured(names: Sequence[str], y: Any) -> Any:
             f"Received: targets for {count}. Pass y as the loss takes it: a "
             "list in this order, or a dict by these names."
         )
-    if not several:
+    if several and count == 1:
+        (y,) = y.values() if isinstance(y, Mapping) else y
+    if not several or count == 1:
         return y if y is None else np.asarray(y)
     if isinstance(y, Mapping):
         return {name: np.asarray(value) for name, value in y.items()}
@@ -290,6 +306,12 @@ def _batches(
     graph: ChannelGraph, count: int, batch_size: int
 ) -> tuple[int, list[Array]]:
     """Splits examples; a model built for one batch size gets full ones."""
+    whole = isinstance(batch_size, int | np.integer)
+    if not whole or isinstance(batch_size, bool) or batch_size < 1:
+        raise InputError(
+            "A batch holds a whole number of examples. Received: batch_size="
+            f"{batch_size!r}. Pass 1 or more."
+        )
     fixed = graph.walk.tensors[graph.walk.inputs[0]].shape[0]
     if fixed and count < fixed:
         raise InputError(
@@ -298,7 +320,9 @@ def _batches(
         )
     used = count - count % fixed if fixed else count
     rows = np.arange(used)
-    size = fixed or batch_size
+    # Batches of one size are compiled once.
+    even = range(batch_size, batch_size // 2, -1)
+    size = fixed or next((s for s in even if not used % s), batch_size)
     return used, [rows[start : start + size] for start in range(0, used, size)]
 
 

@@ -30,7 +30,7 @@ class OfGradients(Criterion):
 
     Args:
         reduce: "sum", "mean" or "max" over the weights that produce a unit.
-        batch_size: examples of which a gradient is taken at a time.
+        batch_size: the most examples that one gradient is taken of.
     """
 
     needs = frozenset({"weights", "gradients"})
@@ -55,7 +55,7 @@ class Gradient(OfGradients):
         keep: "largest" keeps units that the loss still moves; "smallest"
             those that have settled.
         reduce: "sum", "mean" or "max" over those weights.
-        batch_size: examples of which a gradient is taken at a time.
+        batch_size: the most examples that one gradient is taken of.
 
     Source:
         Esling et al., "Diet deep generative audio models with structured
@@ -95,7 +95,7 @@ class GradientMin(Gradient):
 
     Args:
         reduce: "sum", "mean" or "max" over the weights that produce a unit.
-        batch_size: examples of which a gradient is taken at a time.
+        batch_size: the most examples that one gradient is taken of.
     """
 
     def __init__(self, reduce: str = "sum", batch_size: int = BATCH) -> None:
@@ -112,7 +112,7 @@ class Taylor(OfGradients):
     Args:
         reduce: "sum" or "mean" over the weights that produce a unit, before
             the absolute value is taken; "max" takes it of each weight first.
-        batch_size: examples of which a gradient is taken at a time; it makes
+        batch_size: the most examples that one gradient is taken of; it makes
             no difference but to time and memory.
 
     Source:
@@ -144,7 +144,7 @@ class Obd(OfGradients):
 
     Args:
         reduce: "sum", "mean" or "max" over the weights that produce a unit.
-        batch_size: examples of which a gradient is taken at a time; more than
+        batch_size: the most examples that one gradient is taken of; more than
             1 is faster and blurs the diagonal.
 
     Source:
