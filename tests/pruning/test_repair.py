@@ -10,7 +10,7 @@ from keras import layers
 import tf_diet
 from tf_diet.pruning.repair.methods import LeastSquares
 from tf_diet.pruning.repair.repair import repair
-from tf_diet.testing import random_kept, randomise
+from tf_diet.testing import randomise
 
 EXACT = LeastSquares(ridge=1e-10)
 WIDTH, KEPT = 8, 4
@@ -139,3 +139,124 @@ def test_constant_units_go_into_biases_exactly(kind):
     ours = output(small, x)
     ours = ours[:, :, 1:-1] if kind == "image, strided" else ours
     assert relative(full[:, inside], ours[:, inside]) < 1e-5
+
+
+def test_a_bias_of_an_own_shape_is_found():
+    """A GRU adds the biases of input and state in two rows."""
+    model = CONSUMERS["gru"]()
+    randomise(model)
+    x = inputs_of(model)
+    plan = everything_but(model, wide=range(KEPT))
+    small = plan.apply(model)
+    before = small.layers[2].cell.bias.numpy()
+    repair(model, small, plan, x, "bias")
+    changed = small.layers[2].cell.bias.numpy() != before
+    assert changed[0].all()
+    assert not changed[1].any()
+
+
+def normalised(channels_last=True):
+    inputs = keras.Input((9, 9, 5))
+    x = layers.Dense(WIDTH, name="wide")(inputs)
+    x = layers.Conv2D(4, 3, use_bias=False, name="conv")(x)
+    x = layers.BatchNormalization(name="norm")(x)
+    return keras.Model(inputs, layers.Dense(2, name="last")(x))
+
+
+@pytest.mark.parametrize("method", ["bias", EXACT])
+def test_without_a_bias_the_shift_goes_off_the_mean_of_the_norm(method):
+    model = normalised()
+    randomise(model)
+    combine(model, constant=True)
+    x = inputs_of(model)
+    plan = everything_but(model, wide=range(KEPT))
+    small = plan.apply(model)
+    full = output(model, x)
+    assert relative(full, output(small, x)) > 0.02
+    repair(model, small, plan, x, method)
+    assert relative(full, output(small, x)) < 1e-4
+
+
+def test_without_a_place_for_the_shift_the_log_says_so(caplog):
+    model = CONSUMERS["no bias"]()
+    randomise(model)
+    x = inputs_of(model)
+    plan = everything_but(model, wide=range(KEPT))
+    small = plan.apply(model)
+    before = small.get_weights()
+    repair(model, small, plan, x, "bias")
+    for one, other in zip(before, small.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert "conv1d is left as it is: it has no bias" in caplog.text
+
+
+def test_consumers_of_other_kinds_are_named(caplog):
+    inputs = keras.Input((12, 5))
+    x = layers.Dense(WIDTH, name="wide")(inputs)
+    x = layers.SeparableConv1D(4, 3, name="apart")(x)
+    x = layers.Conv1DTranspose(4, 3, name="turned")(x)
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+    randomise(model)
+    plan = planned(model, {"wide": range(KEPT), "apart": range(2)})
+    repair(model, plan.apply(model), plan, inputs_of(model))
+    assert "apart is left as it is" in caplog.text
+    assert "SeparableConv1D" in caplog.text
+    assert "turned is left as it is" in caplog.text
+    assert "last is left" not in caplog.text
+
+
+def grouped():
+    inputs = keras.Input((12, 8))
+    x = layers.Dense(12, name="wide")(inputs)
+    x = layers.Conv1D(9, 3, groups=3, name="grouped")(x)
+    return keras.Model(inputs, layers.Dense(2, name="last")(x))
+
+
+def test_every_group_of_a_convolution_is_refitted():
+    model = grouped()
+    randomise(model)
+    kernel, bias = model.get_layer("wide").get_weights()
+    # Of the four columns of each group, the last two are sums of the others.
+    mix = np.random.default_rng(3).normal(size=(2, 2))
+    for start in (0, 4, 8):
+        here, there = slice(start, start + 2), slice(start + 2, start + 4)
+        kernel[:, there] = kernel[:, here] @ mix
+        bias[there] = bias[here] @ mix
+    model.get_layer("wide").set_weights([kernel, bias])
+    x = inputs_of(model)
+    plan = everything_but(model, wide=[0, 1])
+    small = plan.apply(model)
+    full = output(model, x)
+    assert relative(full, output(small, x)) > 0.05
+    repair(model, small, plan, x, EXACT)
+    assert relative(full, output(small, x)) < 1e-4
+
+
+def shared(nested):
+    """Both branches go through one layer, in a nested model or not."""
+    first, second = keras.Input((12, 5)), keras.Input((7, 5))
+    wide = layers.Dense(WIDTH, name="wide")
+    reader = layers.Conv1D(4, 3, activation="tanh", name="reader")
+    if nested:
+        inner = keras.Input((None, WIDTH))
+        reader = keras.Model(inner, reader(inner), name="nest")
+    pool = layers.GlobalAveragePooling1D()
+    both = layers.Add()([pool(reader(wide(x))) for x in (first, second)])
+    return keras.Model([first, second], layers.Dense(2, name="last")(both))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_shared_and_nested_consumers_see_all_their_calls(nested):
+    model = shared(nested)
+    randomise(model)
+    combine(model)
+    rng = np.random.default_rng(0)
+    x = [
+        rng.normal(size=(40, length, 5)).astype("float32") for length in (12, 7)
+    ]
+    plan = everything_but(model, wide=range(KEPT))
+    small = plan.apply(model)
+    full = output(model, x)
+    assert relative(full, output(small, x)) > 0.05
+    repair(model, small, plan, x, EXACT)
+    assert relative(full, output(small, x)) < 1e-4

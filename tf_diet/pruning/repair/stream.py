@@ -5,14 +5,12 @@ shown a bounded number of rows, spread evenly over examples and positions.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-import keras
 import numpy as np
 
-from tf_diet.graph.calls import Call, Walk, replay
+from tf_diet.graph.calls import Call, Walk
+from tf_diet.pruning.repair.forward import peak, run
 from tf_diet.pruning.repair.linear import Array, Floats, Ints
 from tf_diet.pruning.repair.twins import Consumer, Twins
 
@@ -23,10 +21,10 @@ ROWS_A_COLUMN = 10
 # read where there are enough examples, of which at least some are run.
 SHARE = 4
 EXAMPLES = 64
-# Bounds of the tensors of one batch, and of the rows held at a time.
+# Bounds of the tensors alive in one batch, and of the rows held at a time.
 BATCH_BYTES = 2**27
 CHUNK_BYTES = 2**25
-MOST_IN_A_BATCH = 64
+MOST_IN_A_BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,10 +177,7 @@ class Stream:
 
     def _affordable(self) -> int:
         """Returns how many examples fit into the bound of a batch."""
-        first = [array[:1] for array in self.inputs]
-        every = {key for call in self.full.calls for key in call.outputs}
-        values = run(self.full, first, every, 1).values()
-        size = 2 * sum(value.nbytes for value in values)
+        size = peak(self.full, [array[:1] for array in self.inputs])
         most = min(MOST_IN_A_BATCH, len(self.inputs[0]))
         return int(np.clip(BATCH_BYTES // max(size, 1), 1, most))
 
@@ -211,78 +206,3 @@ def _quota(consumer: Consumer, count: int, examples: int) -> _Quota:
     wanted = max(-(-SHARE * rows // max(count, 1)), EXAMPLES)
     number = min(wanted, examples)
     return _Quota(number, min(count, -(-rows // number)))
-
-
-def run(
-    walked: Walk, inputs: Sequence[Array], keys: set[int], examples: int
-) -> dict[int, Array]:
-    """Runs what some tensors of a model need, and leaves no trace in it.
-
-    Args:
-        walked: the model.
-        inputs: a batch.
-        keys: of the tensors.
-        examples: how many of the batch are wanted.
-
-    Returns:
-        The tensors by key.
-    """
-    needed = _needed(walked, keys)
-    batch = len(inputs[0])
-    found: dict[int, Array] = {}
-
-    def keep(key: int, value: Any) -> None:
-        if key in keys:
-            array = keras.ops.convert_to_numpy(value)
-            each = len(array) // batch
-            found[key] = array[: each * examples]
-
-    def apply(call: Call, args: Any, kwargs: Any) -> Any:
-        if call.index not in needed:
-            return [0] * len(call.outputs)
-        result = call.operation(*args, **call.told(kwargs))
-        values = keras.tree.flatten(result)
-        for key, value in zip(call.outputs, values, strict=True):
-            keep(key, value)
-        return result
-
-    tensors = [
-        keras.ops.convert_to_tensor(array, dtype=walked.tensors[key].dtype)
-        for key, array in zip(walked.inputs, inputs, strict=True)
-    ]
-    for key, tensor in zip(walked.inputs, tensors, strict=True):
-        keep(key, tensor)
-    if needed:
-        with _unchanged(walked):
-            replay(walked, tensors, apply)
-    return found
-
-
-def _needed(walked: Walk, keys: set[int]) -> set[int]:
-    """Returns the calls that some tensors depend on."""
-    read = set(keys)
-    needed = set()
-    for call in reversed(walked.calls):
-        if not read.isdisjoint(call.outputs):
-            read.update(call.inputs)
-            needed.add(call.index)
-    return needed
-
-
-@contextmanager
-def _unchanged(walked: Walk) -> Iterator[None]:
-    """Puts back what running a model changes, such as seeds of noise."""
-    states = {
-        id(variable): (
-            variable,
-            np.array(keras.ops.convert_to_numpy(variable.value)),
-        )
-        for call in walked.calls
-        for variable in getattr(call.operation, "variables", ())
-        if not variable.trainable
-    }
-    try:
-        yield
-    finally:
-        for variable, value in states.values():
-            variable.assign(value)

@@ -1,0 +1,144 @@
+"""Repair against no repair, before any retraining.
+
+Run `python tests/benchmarks/repair.py`; one core is enough. It trains three
+small models, prunes each at 30, 50 and 70 % of its parameters by magnitude
+and by mutual information, and compares the trimmed model as it is, with
+biases repaired, and refitted by least squares, on data that neither training
+nor repair has seen. Rows go to docs/results/repair.jsonl, the table to
+repair.md beside it.
+
+Two measures: the loss of the task, and how far outputs are from those of the
+full model (squared, relative to their variance).
+"""
+
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+from keras import layers
+from sklearn.datasets import load_digits
+
+import tf_diet
+from tf_diet.audio import mu_law
+from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.pruning.repair.repair import repair
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "results"
+RATES = (0.3, 0.5, 0.7)
+CRITERIA = ("magnitude", "mutual_information")
+METHODS = (None, "bias", "least_squares")
+SEEDS = (0, 1, 2)
+
+
+def digits(seed):
+    """An image classifier on the digits that scikit-learn ships."""
+    x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(x))
+    x = (x[order].reshape(-1, 8, 8, 1) / 16).astype("float32")
+    y = y[order].astype("int32")
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(24, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(32, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.DepthwiseConv2D(3, padding="same"),
+            layers.Conv2D(48, 1, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(48, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(2e-3), loss)
+    model.fit(x[:1200], y[:1200], epochs=12, batch_size=32, verbose=0)
+    return model, (x[:1200], y[:1200]), (x[1200:], y[1200:])
+
+
+def recurrent(seed):
+    """A regressor: leaky sums of products of noisy inputs."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(512, 24, 6)).astype("float32")
+    x = 0.6 * x + 0.4 * np.roll(x, 1, axis=1)
+    drive = np.stack(
+        [x[..., 0] * x[..., 1], np.tanh(x[..., 2] + x[..., 3])], axis=-1
+    )
+    y = np.zeros_like(drive)
+    for step in range(1, 24):
+        y[:, step] = 0.7 * y[:, step - 1] + 0.5 * drive[:, step]
+    inputs = keras.Input((24, 6))
+    h = layers.Dense(32, activation="tanh")(inputs)
+    h = layers.GRU(32, return_sequences=True)(h)
+    h = layers.GRU(24, return_sequences=True)(h)
+    h = layers.Dense(32, activation="relu")(h)
+    model = keras.Model(inputs, layers.Dense(2)(h))
+    model.compile(keras.optimizers.Adam(3e-3), "mse")
+    model.fit(x[:320], y[:320], epochs=20, batch_size=32, verbose=0)
+    return model, (x[:320], y[:320]), (x[320:], y[320:])
+
+
+def tones(seed):
+    """A WaveNet on chords of two decaying tones in noise."""
+    rng = np.random.default_rng(seed)
+    time_ = np.arange(257)
+    pitch = rng.uniform(0.02, 0.12, (256, 2, 1))
+    fade = np.exp(-rng.uniform(0, 0.01, (256, 2, 1)) * time_)
+    phase = rng.uniform(0, 2 * np.pi, (256, 2, 1))
+    audio = (fade * np.sin(2 * np.pi * pitch * time_ + phase)).sum(axis=1)
+    audio = 0.4 * audio + rng.normal(size=audio.shape) * 0.01
+    codes = mu_law.encode(audio, 64).astype("int32")
+    x, y = codes[:, :-1], codes[:, 1:]
+    config = WaveNetConfig(
+        cycles=1,
+        layers=5,
+        channels=16,
+        skip_channels=32,
+        classes=64,
+        seed=seed,
+    )
+    model = wavenet(config)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(5e-3), loss)
+    model.fit({"codes": x[:192]}, y[:192], epochs=25, batch_size=16, verbose=0)
+    return model, ({"codes": x[:192]}, y[:192]), ({"codes": x[192:]}, y[192:])
+
+
+MODELS = {"digits": digits, "recurrent": recurrent, "wavenet": tones}
+
+
+def measure(name, seed, methods=METHODS):
+    """Yields a row for each way to prune and repair one trained model."""
+    keras.utils.set_random_seed(seed)
+    model, train, test = MODELS[name](seed)
+    full = model.predict(test[0], verbose=0)
+    base = model.evaluate(*test, verbose=0)
+    for criterion in CRITERIA:
+        for rate in RATES:
+            plan = tf_diet.plan(model, train, rate=rate, criterion=criterion)
+            for method in methods:
+                small = plan.apply(model)
+                begun = time.process_time()
+                if method is not None:
+                    repair(model, small, plan, train, method, seed=seed)
+                seconds = time.process_time() - begun
+                outputs = small.predict(test[0], verbose=0)
+                apart = np.mean((outputs - full) ** 2) / np.var(full)
+                yield {
+                    "model": name,
+                    "criterion": criterion,
+                    "rate": rate,
+                    "reached": round(plan.reached, 3),
+                    "method": str(method or "none"),
+                    "seed": seed,
+                    "full_loss": round(float(base), 4),
+                    "loss": round(float(small.evaluate(*test, verbose=0)), 4),
+                    "error": round(float(apart), 5),
+                    "cpu_seconds": round(seconds, 2),
+                }
