@@ -20,6 +20,9 @@ from tf_diet.graph.savings import savings
 from tf_diet.pruning.budget import Budget, most_parameters
 from tf_diet.pruning.limits import Bound, Limits, listed
 from tf_diet.pruning.plan import PruningPlan
+from tf_diet.pruning.repair.methods import Repair
+from tf_diet.pruning.repair.repair import check_repair
+from tf_diet.pruning.repair.repair import repair as repaired
 from tf_diet.pruning.scaling import Scaling, scalings
 from tf_diet.pruning.selection import (
     Kept,
@@ -92,9 +95,26 @@ def prune(
     scope: str | Scope = "global",
     scaling: str | Scaling = "none",
     limits: Limits | None = None,
+    repair: str | Repair | None = None,
     seed: int = 0,
 ) -> keras.Model:
-    """Returns a smaller model; see `plan` for the arguments.
+    """Returns a smaller model; see `plan` for the other arguments.
+
+    Args:
+        model: the model; it is not touched.
+        data: calibration data; a repair needs it whatever the criterion.
+        rate: see `plan`.
+        to: see `plan`.
+        criterion: see `plan`.
+        scope: see `plan`.
+        scaling: see `plan`.
+        limits: see `plan`.
+        repair: how removed units are made up for before any retraining:
+            "bias", "least_squares", a registered name or an instance.
+        seed: of every random choice.
+
+    Raises:
+        InputError: as `plan`, and where a repair is unknown or has no data.
 
     Example:
         >>> small = tf_diet.prune(model, (x, y), rate=0.5)
@@ -102,8 +122,14 @@ def prune(
     """
     goal = _goal(rate, to)
     how = _How(goal, criterion, scope, scaling, limits or Limits(), seed)
+    if repair is not None:
+        # Ranking may take long: what is wrong is said before.
+        check_repair(repair, data)
     made, graph = how.decide(model, data)
-    return made.cut(model, graph)
+    small = made.cut(model, graph)
+    if repair is not None:
+        repaired(model, small, made, data, repair, seed)
+    return small
 
 
 def _goal(rate: float | None, to: Budget | None) -> float | Budget:

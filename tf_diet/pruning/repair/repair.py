@@ -45,13 +45,7 @@ def repair(
         >>> small = plan.apply(model)
         >>> repair(model, small, plan, x, "least_squares")
     """
-    chosen = get(method)
-    if data is None:
-        raise InputError(
-            "Repair looks at what removed units did on calibration data. "
-            f"Received: repair={method!r} and data=None. Pass data=(x, y), or "
-            "repair=None."
-        )
+    chosen = check_repair(method, data)
     graph = plan.graph(model)
     alive = graph.alive(plan.kept_units)
     other = walk(small)
@@ -60,3 +54,19 @@ def repair(
     found = consumers(graph, twins, other, alive)
     if found:
         chosen(found, Stream(graph.walk, other, given.inputs, seed))
+
+
+def check_repair(method: str | Repair, data: Any) -> Repair:
+    """Returns the repair that is meant.
+
+    Raises:
+        InputError: it is unknown, or there is no calibration data.
+    """
+    chosen = get(method)
+    if data is None:
+        raise InputError(
+            "Repair looks at what removed units did on calibration data. "
+            f"Received: repair={method!r} and data=None. Pass data=(x, y), or "
+            "repair=None."
+        )
+    return chosen

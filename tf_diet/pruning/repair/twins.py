@@ -1,6 +1,6 @@
 """Which layer of the small model came of which, and what it has lost."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -212,13 +212,23 @@ def consumers(
     changed = _changed(graph, alive)
     calls: dict[int, list[Twins]] = {}
     for pair in twins:
-        if pair[0].inputs and changed[pair[0].index]:
+        if pair[0].inputs and any(changed[pair[0].index]):
             calls.setdefault(id(pair[0].operation), []).append(pair)
-    levels = _levels(graph.walk, calls)
+    forms_by_layer = {
+        layer: [
+            form
+            for form in forms_of(pairs[0][0].operation)
+            if any(changed[call.index][form.given] for call, _ in pairs)
+        ]
+        for layer, pairs in calls.items()
+    }
+    levels = _levels(
+        graph.walk, {layer for layer, forms in forms_by_layer.items() if forms}
+    )
     found = []
-    for pairs in calls.values():
-        forms = forms_of(pairs[0][0].operation)
-        if not forms and (lost := _loses(graph, pairs[0][0], alive)):
+    for layer, pairs in calls.items():
+        known = forms_of(pairs[0][0].operation)
+        if not known and (lost := _loses(graph, pairs[0][0], alive)):
             logging.warning(
                 "%s is left as it is: it reads removed units, and no way to "
                 "repair a %s is known (its %s)",
@@ -226,7 +236,7 @@ def consumers(
                 type(pairs[0][0].operation).__name__,
                 lost,
             )
-        for form in forms:
+        for form in forms_by_layer[layer]:
             why = "; ".join(filter(None, (form.refuses(c) for c, _ in pairs)))
             if why:
                 logging.warning(
@@ -236,34 +246,44 @@ def consumers(
                     why,
                 )
                 continue
-            level = levels[id(pairs[0][0].operation)]
-            found.append(_consumer(graph, form, pairs, level, small, alive))
+            found.append(
+                _consumer(graph, form, pairs, levels[layer], small, alive)
+            )
     return found
 
 
-def _changed(graph: ChannelGraph, alive: Mask) -> list[bool]:
-    """Says of each call whether its inputs or outputs are what they were."""
+def _changed(graph: ChannelGraph, alive: Mask) -> list[tuple[bool, bool]]:
+    """Says of each call whether what it reads is not what it was.
+
+    Once of its inputs, and once of what goes round in it: its own outputs.
+    """
     changed = dict.fromkeys(graph.walk.inputs, False)
     found = []
     for call in graph.walk.calls:
-        dead = any(
+        reads = any(changed[key] for key in call.inputs)
+        makes = any(
             not alive[axis].all()
-            for key in (*call.inputs, *call.outputs)
+            for key in call.outputs
             for axis in graph.labels[key].known()
         )
-        found.append(dead or any(changed[key] for key in call.inputs))
-        changed.update(dict.fromkeys(call.outputs, found[-1]))
+        found.append((reads, makes))
+        changed.update(dict.fromkeys(call.outputs, reads or makes))
     return found
 
 
-def _levels(walked: Walk, calls: Mapping[int, list[Twins]]) -> dict[int, int]:
-    """Returns how many consumers come before the first call of each layer."""
+def _levels(walked: Walk, layers: set[int]) -> dict[int, int]:
+    """Returns how many consumers come before the first call of each layer.
+
+    Args:
+        walked: the calls.
+        layers: the ids of the consumers.
+    """
     depth = dict.fromkeys(walked.inputs, 0)
     levels: dict[int, int] = {}
     for call in walked.calls:
         here = max((depth[key] for key in call.inputs), default=0)
         layer = id(call.operation)
-        if layer in calls and forms_of(call.operation):
+        if layer in layers:
             here = max(here, levels.setdefault(layer, here) + 1)
         depth.update(dict.fromkeys(call.outputs, here))
     return levels
