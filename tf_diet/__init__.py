@@ -21,6 +21,7 @@ from tf_diet.graph.rule import Rule, Signature, register_rule
 from tf_diet.graph.show import describe, inspect
 from tf_diet.lottery.diet import LotteryDiet, Run
 from tf_diet.lottery.schedules import ConstantRate, register_schedule
+from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan, prune
@@ -31,6 +32,7 @@ from tf_diet.pruning.verify import verify
 __version__ = "0.1.0"
 
 __all__ = [
+    "Budget",
     "ConstantRate",
     "Criterion",
     "DietError",

@@ -90,8 +90,7 @@ def tf_diet(name: str) -> dict:
     model = getattr(keras.applications, name)(weights=None)
 
     def once() -> None:
-        plan = tf_diet.plan(model, rate=0.5, criterion="magnitude")
-        plan.apply(model)
+        tf_diet.prune(model, rate=0.5, criterion="magnitude")
 
     return _measured(once, model.count_params())
 
