@@ -238,6 +238,8 @@ TARGETS = {
     "vector": lambda w: w,
     "classes": lambda w: np.digitize(w[:, 0], [-1, 0, 1]).astype(str),
     "neighbours": lambda w: w[:, 0],
+    "histogram": lambda w: w[:, 0],
+    "edge": lambda w: w,
 }
 
 
@@ -256,7 +258,9 @@ def test_constants_copies_and_reruns(method):
     np.testing.assert_array_equal(nats, again)
 
 
-@pytest.mark.parametrize("method", sorted(set(TARGETS) - {"neighbours"}))
+@pytest.mark.parametrize(
+    "method", sorted(set(TARGETS) - {"neighbours", "edge"})
+)
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

@@ -25,7 +25,7 @@ POSITIONS = 5000
 # How many examples run where each has many positions.
 EXAMPLES = 512
 # Bound of what is kept at a time.
-KEPT_BYTES = 2**29
+KEPT_BYTES = 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class Observer:
 
     At most 5,000 positions of each unit are kept, of at most 512 examples;
     where an example has one target or one position, of 5,000 examples. What
-    is kept at a time takes 512 MiB at most: models that need more run several
+    is kept at a time takes 256 MiB at most: models that need more run several
     times. Where targets are coarser than units, a tensor is seen twice, pooled
     by mean and by maximum; where lags were asked for, once for each.
 

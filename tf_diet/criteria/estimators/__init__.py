@@ -17,8 +17,10 @@ from tf_diet.criteria.estimators.checks import (
     is_label,
 )
 from tf_diet.criteria.estimators.classes import classes
+from tf_diet.criteria.estimators.edge import edge
 from tf_diet.criteria.estimators.gain import gain
 from tf_diet.criteria.estimators.gaussian import gaussian
+from tf_diet.criteria.estimators.histogram import histogram
 from tf_diet.criteria.estimators.ladder import ladder
 from tf_diet.criteria.estimators.neighbours import neighbours
 from tf_diet.criteria.estimators.vector import vector
@@ -27,6 +29,7 @@ from tf_diet.registry import Registry
 
 __all__ = [
     "Estimator",
+    "chosen",
     "estimators",
     "gain",
     "method_for",
@@ -39,7 +42,8 @@ Estimator = Callable[[Array, Array], Floats]
 estimators: Registry[Estimator] = Registry("estimator")
 register_estimator = estimators.register
 
-for _function in (ladder, vector, classes, gaussian, neighbours):
+_SHIPPED = (ladder, vector, classes, gaussian, histogram, neighbours, edge)
+for _function in _SHIPPED:
     register_estimator()(_function)
 
 
@@ -80,6 +84,26 @@ def mutual_information(
             "array of shape (units,)."
         )
     return nats
+
+
+def chosen(
+    method: str | Estimator, y: Array, *, whole: bool = False
+) -> str | Estimator:
+    """Returns the estimator that a method stands for, "auto" by the target.
+
+    Args:
+        method: a name, a function or "auto".
+        y: the target.
+        whole: whether there is one target for a whole example: then integers
+            are classes, not ordered codes.
+
+    Shapes:
+        y: (samples,) or (samples, dimensions).
+    """
+    if method != "auto":
+        return method
+    named = whole and y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
+    return "classes" if named else method_for(y)
 
 
 def method_for(y: Array) -> str:
