@@ -219,18 +219,19 @@ def rows_of(member: Member, value: Floats) -> Floats:
 def _vectors(group: Group, seen: Seen) -> list[tuple[Ints, Floats]]:
     """For each layer its units, and for each unit all of its weights."""
     members = producing(group, seen)
-    if any(seen.weights[m.path].value.ndim > 1 for m, _ in members):
-        members = [
-            pair
-            for pair in members
-            if seen.weights[pair[0].path].value.ndim > 1
-        ]
+    kernels = [pair for pair in members if _is_kernel(pair[0].path, seen)]
     layers: dict[str, list[tuple[Member, Floats]]] = {}
-    for member, rows in members:
+    for member, rows in kernels or members:
         layers.setdefault(member.path.rpartition("/")[0], []).append(
             (member, rows)
         )
     return [_joined(parts, group.n_units) for parts in layers.values()]
+
+
+def _is_kernel(path: str, seen: Seen) -> bool:
+    # Biases of some recurrent layers have an axis more.
+    named = path.rpartition("/")[2]
+    return seen.weights[path].value.ndim > 1 and "bias" not in named
 
 
 def _joined(
