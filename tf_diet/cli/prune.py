@@ -2,6 +2,7 @@ r"""Remove the least informative units of a saved model, for real.
 
     tf-diet prune model.keras --rate 0.5 --data calibration.npz -o small.keras
     tf-diet prune model.keras --rate 0.5 --criterion magnitude --dry-run
+    tf-diet prune model.keras --disk-bytes 64KB --flops 20M --data calib.npz
     tf-diet prune model.keras --rate 0.5 --criterion magnitude \
         --keep 'head*' --max-rate 0.8 --max-rate stem=0.3 --round-to 8
 
@@ -16,13 +17,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tf_diet.cli.budget import add_goal, goal_of
 from tf_diet.cli.inspect import add_graph_arguments
 from tf_diet.cli.models import load_data, load_model
 from tf_diet.criteria.criterion import criteria
 from tf_diet.errors import InputError, RunFolderError
 from tf_diet.files import write_text
 from tf_diet.lottery.run_folder import save_model
-from tf_diet.pruning.limits import Limits
+from tf_diet.pruning.limits import MAX_RATE, Limits
 from tf_diet.pruning.prune import plan
 from tf_diet.pruning.scaling import scalings
 from tf_diet.pruning.selection import scopes
@@ -31,12 +33,7 @@ from tf_diet.pruning.selection import scopes
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet prune`."""
     parser.add_argument("model", help="a .keras file")
-    parser.add_argument(
-        "--rate",
-        type=float,
-        required=True,
-        help="share of the parameters to remove, between 0 and 1",
-    )
+    add_goal(parser)
     parser.add_argument("--data", help="calibration data, an .npz file")
     parser.add_argument(
         "--criterion",
@@ -46,12 +43,22 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--scope",
         default="global",
-        help=f"one of {', '.join(scopes.names())} (default: %(default)s)",
+        help="whom a unit is ranked against. global: every unit of the model; "
+        "local: those of its group, of each group the same share; isomorphic: "
+        "those of groups of like structure, of each kind the same share; "
+        "global_then_local: global until a group has lost 90 %%, then the "
+        "same share of each, against bottlenecks at high rates "
+        f"(known: {', '.join(scopes.names())}; default: %(default)s)",
     )
     parser.add_argument(
         "--scaling",
         default="none",
-        help=f"one of {', '.join(scalings.names())} (default: %(default)s)",
+        help="how scores of different groups are made comparable, for scopes "
+        "that compare them. max, dimension, rank, z_score: within the group; "
+        "fan_in, fan_out: by the weights that make or read a unit; "
+        "per_parameter, per_flop, per_byte: by what the unit saves, so that "
+        "dear units must be better to stay "
+        f"(known: {', '.join(scalings.names())}; default: %(default)s)",
     )
     add_limits(parser)
     add_graph_arguments(parser)
@@ -88,7 +95,8 @@ def add_limits(parser: Any) -> None:
         default=[],
         metavar="[NAME=]SHARE",
         help="the largest share of units that may go, of every group or of "
-        "those named; can be given more than once: the strictest counts",
+        "those named; can be given more than once: the strictest counts "
+        f"(default: {MAX_RATE}, so that no group is ruined; 1.0 lifts that)",
     )
     parser.add_argument(
         "--min-width",
@@ -172,7 +180,7 @@ def run(args: Any) -> None:
     made = plan(
         model,
         load_data(args.data) if args.data else None,
-        rate=args.rate,
+        **goal_of(args),
         criterion=args.criterion,
         scope=args.scope,
         scaling=args.scaling,
