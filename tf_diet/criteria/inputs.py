@@ -77,14 +77,17 @@ class InputObserver:
 def _input(graph: ChannelGraph, site: Site) -> Site:
     """The tensor that the call of a site takes, all of its channels.
 
-    None of them where it takes whole numbers, such as the codes of an
-    embedding: those are no activations.
+    None of them where it takes codes, as an embedding does: those are no
+    activations. Keras does not cast what such layers take, and gives codes as
+    floats where an input has no other type.
     """
     call = graph.walk.calls[site.call]
     spec = call.input_specs[0] if call.input_specs else TensorSpec((), "int32")
     first = getattr(call.operation, "data_format", None) == "channels_first"
     axis = 1 if first else max(len(spec.shape) - 1, 0)
-    width = spec.shape[axis] if "float" in spec.dtype and axis else 0
+    casts = getattr(call.operation, "autocast", True)
+    numbers = casts and "float" in spec.dtype
+    width = spec.shape[axis] if numbers and axis else 0
     return Site(site.call, INPUT, axis, np.arange(width or 0))
 
 
