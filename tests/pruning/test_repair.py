@@ -260,3 +260,22 @@ def test_shared_and_nested_consumers_see_all_their_calls(nested):
     assert relative(full, output(small, x)) > 0.05
     repair(model, small, plan, x, EXACT)
     assert relative(full, output(small, x)) < 1e-4
+
+
+def test_a_call_that_lacks_nothing_does_not_suffer():
+    """One call of a shared layer reads drifted channels, the other not."""
+    first, second = keras.Input((30, 4)), keras.Input((30, 4))
+    x = layers.Dense(WIDTH, activation="relu", name="wide")(first)
+    x = layers.Dense(4, name="narrow", activation="tanh")(x)
+    reader = layers.Dense(3, name="reader")
+    model = keras.Model([first, second], [reader(x), reader(second)])
+    randomise(model)
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(60, 30, 4)).astype("float32") for _ in range(2)]
+    x[0] *= 0.1
+    plan = everything_but(model, wide=range(2))
+    small = plan.apply(model)
+    full = model(x)
+    repair(model, small, plan, x, LeastSquares(ridge=1e-6))
+    ours = small(x)
+    assert relative(*(np.asarray(y[1]) for y in (full, ours))) < 0.1

@@ -210,9 +210,15 @@ def consumers(
         alive: which labels live.
     """
     changed = _changed(graph, alive)
+    # All calls of a layer, so that none suffers from what another one needs.
+    touched = {
+        id(call.operation)
+        for call, _ in twins
+        if call.inputs and any(changed[call.index])
+    }
     calls: dict[int, list[Twins]] = {}
     for pair in twins:
-        if pair[0].inputs and any(changed[pair[0].index]):
+        if id(pair[0].operation) in touched:
             calls.setdefault(id(pair[0].operation), []).append(pair)
     forms_by_layer = {
         layer: [
@@ -320,8 +326,9 @@ def _consumer(
     call, new = pairs[0]
     variables = _variables(call, new)
     source, target = variables[form.kernel]
-    axes = graph.signatures[call.index].weights[form.kernel]
     value = np.array(keras.ops.convert_to_numpy(source.value))
+    weights = graph.signatures[call.index].weights
+    axes = weights.get(form.kernel, (None,) * value.ndim)
     cut = take(value, axes, alive).shape
     if cut != tuple(target.shape):
         raise PlanError(
