@@ -136,6 +136,8 @@ def show_errors(repeats):
         "ladder, z=4": ladder,
         "neighbours": lambda x, y: mutual_information(x, y, "neighbours"),
         "gaussian": lambda x, y: mutual_information(x, y, "gaussian"),
+        "histogram": lambda x, y: mutual_information(x, y, "histogram"),
+        "edge": lambda x, y: mutual_information(x, y, "edge"),
     }
     cases = panel()
     for samples in (1000, 5000):
@@ -180,6 +182,7 @@ def show_speed(units):
                 x, np.arange(n) % 256, "classes"
             ),
             "gain, 40 dimensions": lambda x=x, y=y: gain(x, y),
+            "edge": lambda x=x, y=y: mutual_information(x, y[:, 0], "edge"),
         }
         for name, call in calls.items():
             call()
