@@ -10,7 +10,6 @@ is found by the histograms.
 import dataclasses
 import functools
 import itertools
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +106,7 @@ def _target(y: Array, bins: int) -> _Target:
     counts = np.diff(edges)
     scores = _bin_scores(edges, len(y))
     variance = float(np.sum(counts * scores**2) / len(y))
-    most = _most(bits, edges, ranks.PAYLOAD_BITS)
+    most = _most(bits, edges)
     return _Target(codes, counts[0], scores[0], variance, float(most[0]))
 
 
@@ -118,45 +117,20 @@ def _count(rows: Array, target: _Target, bins: int) -> _Counted:
     most = np.empty(units)
     for start in range(0, units, _SORTED):
         chunk = slice(start, start + _SORTED)
-        parts = _count_fast(rows[chunk], target, bins)
-        edges[chunk], joint[chunk], most[chunk] = parts
+        bits = ranks.sort_with(rows[chunk], target.codes.view(np.uint64))
+        edges[chunk] = ranks.sorted_bins(bits, bins)
+        most[chunk] = _most(bits, edges[chunk])
+        joint[chunk] = _histograms(ranks.low(bits), edges[chunk])
     scores = _bin_scores(edges, samples)
     return _Counted(joint, np.diff(edges), scores, most)
 
 
-def _count_fast(
-    rows: Array, target: _Target, bins: int
-) -> tuple[Ints, Ints, Floats]:
-    """Returns edges, histograms and entropies, by sorts of 32 bits."""
-    bits = ranks.packed(rows, target.codes.astype(np.uint32))
-    ordered = np.sort(bits, axis=1)
-    edges = ranks.sorted_bins(ordered, bins, ranks.CODE_BITS)
-    joint = _histograms(ordered & np.uint32(2**ranks.CODE_BITS - 1), edges)
-    most = _most(ordered, edges, ranks.CODE_BITS)
-    doubt = ranks.doubtful(rows, bits, ordered, bins) | np.isfinite(most)
-    if doubt.any():
-        parts = _count_exactly(rows[doubt], target, bins)
-        edges[doubt], joint[doubt], most[doubt] = parts
-    return edges, joint, most
-
-
-def _count_exactly(
-    rows: Array, target: _Target, bins: int
-) -> tuple[Ints, Ints, Floats]:
-    """Returns edges, histograms and entropies, by sorts of 64 bits."""
-    bits = ranks.sort_with(rows, target.codes.view(np.uint64))
-    edges = ranks.sorted_bins(bits, bins)
-    joint = _histograms(ranks.low(bits), edges)
-    return edges, joint, _most(bits, edges, ranks.PAYLOAD_BITS)
-
-
-def _histograms(codes: npt.NDArray[Any], edges: Ints) -> Ints:
+def _histograms(codes: Ints, edges: Ints) -> Ints:
     """Counts target codes, given in the order of each unit, by its bins."""
     units, samples = codes.shape
     bins = edges.shape[1] - 1
     regular = np.arange(bins + 1) * samples // bins
-    cells = codes.astype(np.int64)
-    cells += ranks.bin_codes(regular) * bins
+    cells = codes + ranks.bin_codes(regular) * bins
     for unit in np.flatnonzero((edges != regular).any(axis=1)):
         cells[unit] = codes[unit] + ranks.bin_codes(edges[unit]) * bins
     cells += np.arange(units)[:, None] * bins**2
@@ -170,19 +144,18 @@ def _bin_scores(edges: Ints, samples: int) -> Floats:
     return np.diff(total) / np.maximum(np.diff(edges), 1)
 
 
-def _most(bits: ranks.Bits, edges: Ints, payload: int) -> Floats:
+def _most(bits: npt.NDArray[np.uint64], edges: Ints) -> Floats:
     """The entropy of units whose bins hold one value each, else infinity."""
     most = np.full(len(bits), np.inf)
     ends = np.maximum(edges[:, 1:] - 1, 0)
     in_first = bits[np.arange(len(bits)), ends[:, 0]]
     # Few units get past this: the first bin of a continuous one is mixed.
-    same = in_first >> payload == bits[:, 0] >> payload
-    for unit in np.flatnonzero(same):
+    for unit in np.flatnonzero(ranks.high(in_first) == ranks.high(bits[:, 0])):
         counts = np.diff(edges[unit])
         filled = counts > 0
         lasts = bits[unit, ends[unit]][filled]
         firsts = bits[unit, edges[unit, :-1][filled]]
-        if np.array_equal(firsts >> payload, lasts >> payload):
+        if np.array_equal(ranks.high(firsts), ranks.high(lasts)):
             share = counts[filled] / bits.shape[1]
             most[unit] = -np.sum(share * np.log(share))
     return most
@@ -245,9 +218,7 @@ def _levels(counted: _Counted, target: _Target) -> list[_Level]:
     table = n_log_n(samples)
     levels: list[_Level] = []
     while True:
-        cells = table.take(joint, mode="clip").sum(axis=(1, 2)) - table[
-            rows
-        ].sum(axis=1)
+        cells = table[joint].sum(axis=(1, 2)) - table[rows].sum(axis=1)
         plug_in = (cells - table[columns].sum() + table[samples]) / samples
         bins = joint.shape[1]
         levels.insert(0, _Level(bins, joint, rows, columns, plug_in))
@@ -272,7 +243,7 @@ def _chance_gain(coarse: _Level, fine: _Level) -> Floats:
     joint = coarse.joint
     r, c = in_rows[:, :, None], in_columns[:, None, :]
     if r.all() and c.all():
-        gain = four.take(joint, mode="clip")
+        gain = four[joint]
     else:
         gain = np.where(r & c, four[joint], np.where(r | c, two[joint], 0))
     marginals = in_rows.sum(axis=1) + in_columns.sum(axis=1)

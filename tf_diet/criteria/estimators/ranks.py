@@ -4,8 +4,6 @@ Everything here depends on the order of values alone, so monotone maps of a
 unit change nothing.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
@@ -17,15 +15,7 @@ from tf_diet.criteria.estimators.checks import Array, Floats
 # argsort is three times slower.
 PAYLOAD_BITS = 29
 
-# A payload this small fits into 32 bits beside a value on a grid of 2**26
-# steps, and 32 bits sort four times faster than 64.
-CODE_BITS = 6
-_STEPS = np.float32(2**26 - 64)
-# Runs that are looked into before a row is sorted the slow way.
-_FEW_RUNS = 4
-
 Ints = npt.NDArray[np.int64]
-Bits = npt.NDArray[Any]
 
 
 def float32_order(rows: Array) -> npt.NDArray[np.float32]:
@@ -69,63 +59,6 @@ def sort_with(
     bits |= payload
     wide.sort(axis=1)
     return bits
-
-
-def packed(
-    rows: npt.NDArray[np.float32], codes: npt.NDArray[np.uint32]
-) -> npt.NDArray[np.uint32]:
-    """Packs every value, rounded to a grid, and a code into 32 bits.
-
-    The order of the results is that of the values, save that values less than
-    a step of the grid apart may tie. `doubtful` finds where that matters.
-
-    Args:
-        rows: values, one unit a row.
-        codes: integers below 2**6, one a sample.
-
-    Shapes:
-        rows: (units, samples).
-        codes: (samples,).
-    """
-    low = rows.min(axis=1, keepdims=True)
-    with np.errstate(over="ignore", divide="ignore"):
-        scale = _STEPS / (rows.max(axis=1, keepdims=True) - low)
-        # All of a row ties where its range is nothing or beyond float32.
-        scale[~np.isfinite(scale)] = 0.0
-        grid = rows - low
-    grid[~np.isfinite(grid)] = 0.0
-    grid *= scale
-    bits = grid.astype(np.int32).view(np.uint32)
-    bits <<= np.uint32(CODE_BITS)
-    bits |= codes
-    return bits
-
-
-def doubtful(
-    rows: npt.NDArray[np.float32], bits: Bits, ordered: Bits, bins: int
-) -> npt.NDArray[np.bool_]:
-    """Tells the rows that `packed` is too coarse for.
-
-    That is where a cut between bins of equal mass meets values that tie in
-    `bits` though they differ, or where that takes long to find out.
-
-    Args:
-        rows: the values.
-        bits: what `packed` made of them.
-        ordered: the same, each row sorted.
-        bins: how many bins.
-    """
-    cuts = _cuts(rows.shape[1], bins)[1:-1]
-    at = ordered[:, cuts] >> CODE_BITS
-    tied = at == ordered[:, cuts - 1] >> CODE_BITS
-    found = np.zeros(len(rows), bool)
-    for unit in np.flatnonzero(tied.any(axis=1)):
-        runs = np.unique(at[unit, tied[unit]])
-        found[unit] = len(runs) > _FEW_RUNS or any(
-            np.ptp(rows[unit, bits[unit] >> CODE_BITS == run]) > 0
-            for run in runs
-        )
-    return found
 
 
 def low(bits: npt.NDArray[np.uint64]) -> Ints:
@@ -178,16 +111,15 @@ def standardised(rows: Floats) -> Floats:
     return np.where(constant, 0.0, centred / safe)
 
 
-def sorted_bins(bits: Bits, bins: int, payload: int = PAYLOAD_BITS) -> Ints:
+def sorted_bins(bits: npt.NDArray[np.uint64], bins: int) -> Ints:
     """Cuts sorted samples into bins of equal mass that split no tie.
 
     A tied run that covers several cuts gets a bin of its own; one that covers
     a single cut pushes it to the nearer end of the run.
 
     Args:
-        bits: sorted bit patterns, one unit a row.
+        bits: what `sort_with` returned, one unit a row.
         bins: how many bins; some stay empty where values are tied.
-        payload: how many low bits are not of the value.
 
     Shapes:
         bits: (units, samples).
@@ -196,19 +128,15 @@ def sorted_bins(bits: Bits, bins: int, payload: int = PAYLOAD_BITS) -> Ints:
         (units, bins + 1) positions; bin b holds [b] up to [b + 1].
     """
     units, samples = bits.shape
-    cuts = _cuts(samples, bins)
+    cuts = np.arange(bins + 1) * samples // bins
     inner = cuts[1:-1]
     edges = np.tile(cuts, (units, 1))
-    tied = bits[:, inner] >> payload == bits[:, inner - 1] >> payload
+    tied = high(bits[:, inner]) == high(bits[:, inner - 1])
     for unit in np.flatnonzero(tied.any(axis=1)):
-        starts, ends = _runs(bits[unit] >> payload)
+        starts, ends = _runs(high(bits[unit]))
         run = np.searchsorted(starts, inner, side="right") - 1
         edges[unit, 1:-1] = _move_cuts(inner, starts[run], ends[run])
     return edges
-
-
-def _cuts(samples: int, bins: int) -> Ints:
-    return np.arange(bins + 1) * samples // bins
 
 
 def _move_cuts(cuts: Ints, starts: Ints, ends: Ints) -> Ints:
