@@ -183,6 +183,9 @@ def show_speed(units):
             ),
             "gain, 40 dimensions": lambda x=x, y=y: gain(x, y),
             "edge": lambda x=x, y=y: mutual_information(x, y[:, 0], "edge"),
+            "edge, 40 dimensions": lambda x=x, y=y: mutual_information(
+                x, y, "edge"
+            ),
         }
         for name, call in calls.items():
             call()
@@ -198,8 +201,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--units", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--speed-only", action="store_true")
     arguments = parser.parse_args()
-    show_errors(arguments.repeats)
-    for number in (256, 1000, 5000):
-        show_weak_layer(number)
+    if not arguments.speed_only:
+        show_errors(arguments.repeats)
+        for number in (256, 1000, 5000):
+            show_weak_layer(number)
     show_speed(arguments.units)
