@@ -32,9 +32,9 @@ def classifier():
 
 def recurrent():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(120, 8, 3)).astype("float32")
+    x = rng.normal(size=(100, 6, 3)).astype("float32")
     y = np.cumsum(x[..., :1] * x[..., 1:2], axis=1)
-    inputs = keras.Input((8, 3))
+    inputs = keras.Input((6, 3))
     h = layers.Dense(12, activation="tanh")(inputs)
     h = layers.GRU(16, return_sequences=True)(h)
     return keras.Model(inputs, layers.Dense(1)(h)), x, y, 6
@@ -46,7 +46,7 @@ def tones():
     wave = np.sin(pitch * np.arange(49) + rng.uniform(0, 6, (64, 1)))
     codes = np.round(7.5 + 7.5 * wave).astype("int32")
     config = WaveNetConfig(
-        cycles=1, layers=3, channels=8, skip_channels=12, classes=16
+        cycles=1, layers=2, channels=8, skip_channels=12, classes=16
     )
     model = wavenet(config)
     # As a plain input: what the dict of inputs is called is not the point.
