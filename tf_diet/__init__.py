@@ -25,6 +25,8 @@ from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan, prune
+from tf_diet.pruning.repair.linear import register_consumer
+from tf_diet.pruning.repair.methods import register_repair
 from tf_diet.pruning.scaling import register_scaling
 from tf_diet.pruning.selection import register_scope
 from tf_diet.pruning.verify import verify
@@ -48,8 +50,10 @@ __all__ = [
     "picture",
     "plan",
     "prune",
+    "register_consumer",
     "register_criterion",
     "register_estimator",
+    "register_repair",
     "register_rule",
     "register_scaling",
     "register_schedule",

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -104,6 +105,8 @@ def table(rows: list[dict]) -> str:
 
 
 def main() -> None:
+    # Keras walks a model by recursion when it is made.
+    sys.setrecursionlimit(20_000)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=zoo.names())
     parser.add_argument("--fresh", action="store_true", help="start again")

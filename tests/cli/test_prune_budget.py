@@ -4,6 +4,7 @@ import json
 
 import graphs
 import keras
+import numpy as np
 import pytest
 from command_line import run
 
@@ -134,3 +135,22 @@ def test_help_teaches_goals_scopes_and_scalings(capsys):
         "0.98",
     ):
         assert words in text
+
+
+def test_repair_changes_what_is_written(saved, tmp_path, capsys):
+    x = np.random.default_rng(0).normal(
+        size=(64, *keras.models.load_model(saved).input_shape[1:])
+    )
+    np.savez(tmp_path / "calibration.npz", x=x, y=np.zeros(64))
+    outputs = []
+    for options in ((), ("--repair", "bias")):
+        folder = tmp_path / str(len(options))
+        folder.mkdir()
+        _, small, _ = pruned(
+            *(saved, folder, capsys, "--rate", "0.5"),
+            *("--data", tmp_path / "calibration.npz", *options),
+        )
+        outputs.append(small.get_weights())
+    plain, repaired = outputs
+    assert [w.shape for w in plain] == [w.shape for w in repaired]
+    assert any((a != b).any() for a, b in zip(plain, repaired, strict=True))

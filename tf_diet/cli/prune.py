@@ -26,6 +26,8 @@ from tf_diet.files import write_text
 from tf_diet.lottery.run_folder import save_model
 from tf_diet.pruning.limits import MAX_RATE, Limits
 from tf_diet.pruning.prune import plan
+from tf_diet.pruning.repair.methods import repairs
+from tf_diet.pruning.repair.repair import check_repair, repair
 from tf_diet.pruning.scaling import scalings
 from tf_diet.pruning.selection import scopes
 
@@ -62,6 +64,13 @@ def add_arguments(parser: Any) -> None:
     )
     add_limits(parser)
     add_graph_arguments(parser)
+    parser.add_argument(
+        "--repair",
+        choices=repairs.names(),
+        help="make up for removed units before any retraining; needs --data. "
+        "least_squares: refit what reads them; bias: fold their means into "
+        "its biases",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument(
         "-o",
@@ -177,9 +186,12 @@ def run(args: Any) -> None:
                 "with --output, or pass --overwrite."
             )
     model = load_model(source)
+    data = load_data(args.data) if args.data else None
+    if args.repair:
+        check_repair(args.repair, data)
     made = plan(
         model,
-        load_data(args.data) if args.data else None,
+        data,
         **goal_of(args),
         criterion=args.criterion,
         scope=args.scope,
@@ -190,7 +202,10 @@ def run(args: Any) -> None:
     print(made.summary())
     if args.dry_run:
         return
-    save_model(made.apply(model), output)
+    small = made.apply(model)
+    if args.repair:
+        repair(model, small, made, data, args.repair, args.seed)
+    save_model(small, output)
     if args.plan:
         write_text(args.plan, made.to_json())
     print(f"wrote {output}")

@@ -317,7 +317,7 @@ def _comparable(
 
 def _unseen(scores: Scores) -> list[Pinned]:
     """Says which units stay because a criterion cannot see what they do."""
-    reason = f"no tensor shows them, so {scores.criterion!r} cannot score them"
+    reason = f"{scores.criterion!r} cannot score them: {scores.reason}"
     return [Pinned(name, n, reason) for name, n in scores.unseen.items()]
 
 

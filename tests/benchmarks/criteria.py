@@ -1,0 +1,215 @@
+"""All criteria against each other: one shot, and after five epochs more.
+
+Run `PYTHONPATH=tests python tests/benchmarks/criteria.py`; it goes on where it
+stopped, keeps the trained models in build/criteria and writes
+docs/results/criteria.jsonl and criteria.md. Some seconds a cell: all of them
+take hours, so name subjects or criteria to do those first.
+
+Every cell starts from the same trained model, takes a share of its parameters
+away, and trains on with the state of its optimizer. Errors are losses on test
+data over that of the full model, which trained as many epochs less.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from datetime import date
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from statistics import mean
+
+import keras
+from subjects import SUBJECTS, Subject
+
+import tf_diet
+from tf_diet.criteria.criterion import criteria
+from tf_diet.files import write_text
+from tf_diet.lottery.run_folder import save_model
+from tf_diet.progress import track
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS, MODELS = ROOT / "docs" / "results", ROOT / "build" / "criteria"
+RATES = (0.5, 0.8, 0.95)
+SCOPES = ("global", "local")
+SEEDS = (0, 1, 2)
+MORE = 5
+# The paper divides by the layer's largest score before it ranks globally.
+SCALED = ("magnitude", "mutual_information")
+
+
+def ways() -> list[tuple[str, str, str]]:
+    """Returns criterion, scaling and scope of everything compared."""
+    plain = product(criteria.names(), ("none",), SCOPES)
+    scaled = product(SCALED, ("max",), ("global",))
+    return [*plain, *scaled]
+
+
+def trained(name: str, seed: int) -> Subject:
+    """Returns a subject with its trained model, which is kept on disk."""
+    subject = SUBJECTS[name](seed)
+    path = MODELS / f"{name}_{seed}.keras"
+    if not path.exists():
+        train(subject, subject.model, subject.epochs, seed)
+        save_model(subject.model, path)
+    model = keras.models.load_model(path)
+    return Subject(**{**vars(subject), "model": model})
+
+
+def train(subject: Subject, model: keras.Model, epochs: int, seed: int) -> None:
+    """Trains on, the same way every time."""
+    keras.utils.set_random_seed(seed)
+    model.fit(
+        *subject.train, batch_size=subject.batch, epochs=epochs, verbose=0
+    )
+
+
+def error(subject: Subject, model: keras.Model) -> float:
+    """Returns the loss on test data."""
+    logs = model.evaluate(
+        *subject.test, batch_size=subject.batch, verbose=0, return_dict=True
+    )
+    return float(logs["loss"])
+
+
+def cell(
+    subject: Subject, way: tuple[str, str, str], rate: float, seed: int
+) -> dict:
+    """Returns one row."""
+    criterion, scaling, scope = way
+    started = time.perf_counter()
+    plan = tf_diet.plan(
+        subject.model,
+        subject.train,
+        rate=rate,
+        criterion=criterion,
+        scaling=scaling,
+        scope=scope,
+        seed=seed,
+    )
+    ranked = time.perf_counter()
+    small = plan.apply(subject.model)
+    before = error(subject, small)
+    train(subject, small, MORE, seed)
+    return {
+        "removed": plan.reached,
+        "one_shot": before,
+        "after": error(subject, small),
+        "rank_seconds": round(ranked - started, 2),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def page(rows: list[dict]) -> str:
+    """Returns the tables."""
+    lines = [
+        "# Criteria compared",
+        "",
+        "Test error over that of the full model, mean of the seeds with half "
+        f"their range, {MORE} epochs after the cut; in brackets right after "
+        "it. The best of a column is bold; so is what lies within its range. "
+        "Written by `tests/benchmarks/criteria.py`.",
+    ]
+    for name in SUBJECTS:
+        mine = [r for r in rows if r["subject"] == name]
+        if not mine:
+            continue
+        columns = sorted({(r["rate"], r["scope"]) for r in mine})
+        best = {c: _best(mine, c) for c in columns}
+        heads = [f"{scope} {rate:.0%}" for rate, scope in columns]
+        seeds = len({r["seed"] for r in mine})
+        lines += ["", f"## {name}, {seeds} seeds", ""]
+        lines += ["| criterion | " + " | ".join(heads) + " |"]
+        lines += ["|---" * (len(columns) + 1) + "|"]
+        for key in sorted({(r["criterion"], r["scaling"]) for r in mine}):
+            label = key[0] if key[1] == "none" else f"{key[0]} / {key[1]}"
+            cells = [_cell(mine, key, c, best[c]) for c in columns]
+            lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    names = ("tf_diet", "keras", keras.backend.backend(), "numpy")
+    versions = ", ".join(f"{n} {version(n)}" for n in names)
+    lines += [
+        "",
+        f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, "
+        f"{versions}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _values(
+    rows: list[dict], key: tuple[str, str], column: tuple[float, str], of: str
+) -> list[float]:
+    return [
+        r[of] / r["full"]
+        for r in rows
+        if (r["criterion"], r["scaling"]) == key
+        and (r["rate"], r["scope"]) == column
+    ]
+
+
+def _best(rows: list[dict], column: tuple[float, str]) -> tuple[float, float]:
+    """Returns mean and half range of the best criterion of a column."""
+    keys = {(r["criterion"], r["scaling"]) for r in rows}
+    found = [v for k in keys if (v := _values(rows, k, column, "after"))]
+    values = min(found, key=mean)
+    return mean(values), (max(values) - min(values)) / 2
+
+
+def _cell(
+    rows: list[dict],
+    key: tuple[str, str],
+    column: tuple[float, str],
+    best: tuple[float, float],
+) -> str:
+    after = _values(rows, key, column, "after")
+    if not after:
+        return "-"
+    middle, half = mean(after), (max(after) - min(after)) / 2
+    text = f"{middle:.3f} ± {half:.3f}"
+    if middle <= sum(best):
+        text = f"**{text}**"
+    return f"{text} ({mean(_values(rows, key, column, 'one_shot')):.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--subjects", nargs="*", default=list(SUBJECTS))
+    parser.add_argument("--criteria", nargs="*", default=criteria.names())
+    parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
+    parser.add_argument("--rates", nargs="*", type=float, default=RATES)
+    options = parser.parse_args()
+    store = RESULTS / "criteria.jsonl"
+    rows = []
+    if store.exists():
+        lines = store.read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+    identity = ("subject", "seed", "criterion", "scaling", "scope", "rate")
+    done = {tuple(row[name] for name in identity) for row in rows}
+    for seed, name in product(options.seeds, options.subjects):
+        cells = [
+            (way, rate)
+            for way, rate in product(ways(), options.rates)
+            if way[0] in options.criteria
+            and (name, seed, *way, rate) not in done
+        ]
+        if not cells:
+            continue
+        keras.backend.clear_session()
+        subject = trained(name, seed)
+        full = error(subject, subject.model)
+        for way, rate in track(cells, f"{name}, seed {seed}"):
+            facts = dict(zip(identity, (name, seed, *way, rate), strict=True))
+            row = {**facts, "full": full, **cell(subject, way, rate, seed)}
+            rows.append(row)
+            text = "".join(json.dumps(r) + "\n" for r in rows)
+            write_text(store, text)
+            print(json.dumps(row), flush=True)
+    write_text(RESULTS / "criteria.md", page(rows))
+
+
+if __name__ == "__main__":
+    main()
