@@ -1,12 +1,11 @@
 """Runs the part of a model in which units can be seen, operation by operation.
 
-A tensor is let go as soon as the last call that takes it has run, so that a
-deep model needs the memory of its widest place, not of all of them.
+Tensors are let go as they are read, so that a deep model needs the memory of
+its widest place, not of all of them.
 """
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -17,6 +16,7 @@ from tf_diet.criteria.criterion import Array, Ints
 from tf_diet.errors import InputError
 from tf_diet.graph.calls import Call, Slot, Walk, replay
 from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.forward import forward, needed, unchanged
 from tf_diet.progress import track
 
 # Bound of the tensors of one batch.
@@ -78,10 +78,10 @@ class Runner:
     def _inferred(self) -> dict[Place, tuple[Any, ...]]:
         """The tensors' shapes for a few examples, without running them."""
         found: dict[Place, tuple[Any, ...]] = {}
-        needed = _needed(self.walk, set(self.places))
+        calls = _needed(self.walk, set(self.places))
 
         def apply(call: Call, args: Any, kwargs: Any) -> Any:
-            if call.index not in needed:
+            if call.index not in calls:
                 return [0] * len(call.outputs)
             if len(call.inputs) > 1:
                 # Some merging layers state a shape without checking that
@@ -90,7 +90,9 @@ class Runner:
                 result = infer(call.operation, *args, **kwargs)
             else:
                 result = call.operation.compute_output_spec(*args, **kwargs)
-            for output, spec in _tensors(call, args, kwargs, result):
+            for output, spec in _tensors(
+                call, args, kwargs, keras.tree.flatten(result)
+            ):
                 if (call.index, output) in self.places:
                     found[call.index, output] = tuple(spec.shape)
             return result
@@ -103,7 +105,7 @@ class Runner:
             for key, array in zip(self.walk.inputs, self.inputs, strict=True)
         ]
         try:
-            with _unchanged(self.walk):
+            with unchanged(self.walk):
                 replay(self.walk, specs, apply)
         except (TypeError, ValueError) as error:
             given = ", ".join(
@@ -130,7 +132,7 @@ class Runner:
         """
         size = self.fixed or self.batch
         starts = range(0, len(examples), size)
-        with _unchanged(self.walk):
+        with unchanged(self.walk):
             for start in track(starts, "observing units"):
                 where = slice(start, min(start + size, len(examples)))
                 shown = functools.partial(_show, see, where)
@@ -143,70 +145,38 @@ class Runner:
         see: Callable[[Place, Array], None],
     ) -> None:
         number = self.fixed or len(batch)
-        needed = _needed(self.walk, places)
-        held: dict[int, _Held] = {}
-        last = {
-            key: call.index
-            for call in self.walk.calls
-            if call.index in needed
-            for key in call.inputs
-        }
 
-        def apply(call: Call, args: Any, kwargs: Any) -> Any:
-            if call.index not in needed:
-                return [_Held(None)] * len(call.outputs)
-            args, kwargs = keras.tree.map_structure(_value, (args, kwargs))
-            result = call.operation(*args, **kwargs)
-            for output, value in _tensors(call, args, kwargs, result):
+        def look(
+            call: Call,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+            values: list[Any],
+        ) -> None:
+            for output, value in _tensors(call, args, kwargs, values):
                 if (call.index, output) in places:
                     value = keras.ops.convert_to_numpy(value)
                     each = len(value) // number
                     see((call.index, output), value[: each * len(batch)])
-            values = keras.tree.flatten(result)
-            made = [_Held(value) for value in values]
-            held.update(zip(call.outputs, made, strict=True))
-            for key in (*call.inputs, *call.outputs):
-                if last.get(key, -1) <= call.index and key in held:
-                    held[key].value = None
-            return made
 
-        replay(
-            self.walk,
-            [
-                _Held(
-                    keras.ops.convert_to_tensor(
-                        array[np.resize(batch, number)],
-                        dtype=self.walk.tensors[key].dtype,
-                    )
-                )
-                for key, array in zip(
-                    self.walk.inputs, self.inputs, strict=True
-                )
-            ],
-            apply,
-        )
+        inputs = [
+            keras.ops.convert_to_tensor(
+                array[np.resize(batch, number)],
+                dtype=self.walk.tensors[key].dtype,
+            )
+            for key, array in zip(self.walk.inputs, self.inputs, strict=True)
+        ]
+        forward(self.walk, inputs, _needed(self.walk, places), look)
 
 
 def _show(see: See, where: slice, place: Place, value: Array) -> None:
     see(place, value, where)
 
 
-class _Held:
-    """A tensor that can be let go while a replay still knows its place."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-def _value(argument: Any) -> Any:
-    return argument.value if isinstance(argument, _Held) else argument
-
-
 def _tensors(
-    call: Call, args: Any, kwargs: Any, result: Any
+    call: Call, args: Any, kwargs: Any, made: list[Any]
 ) -> Iterator[tuple[int, Any]]:
     """Yields what can be seen of a call: its outputs, and its input."""
-    yield from enumerate(keras.tree.flatten(result))
+    yield from enumerate(made)
     slots = keras.tree.flatten((call.args, dict(call.kwargs)))
     values = keras.tree.flatten((args, kwargs))
     for slot, value in zip(slots, values, strict=True):
@@ -231,28 +201,7 @@ def _positions(
     return (int(np.prod(others)) // examples,)
 
 
-def _needed(walked: Walk, places: set[Place]) -> set[int]:
+def _needed(walked: Walk, places: Iterable[Place]) -> set[int]:
     """The calls that some places depend on."""
-    needed = {call for call, _ in places}
-    for call in reversed(walked.calls):
-        if call.index in needed:
-            makers = [walked.producers.get(key) for key in call.inputs]
-            needed.update(m.index for m in makers if m is not None)
-    return needed
-
-
-@contextmanager
-def _unchanged(walked: Walk) -> Iterator[None]:
-    """Puts back what running a model changes, such as seeds of noise."""
-    states = {
-        id(variable): (variable, keras.ops.convert_to_numpy(variable.value))
-        for call in walked.calls
-        for variable in getattr(call.operation, "variables", ())
-        if not variable.trainable
-    }
-    copies = [(v, np.array(value)) for v, value in states.values()]
-    try:
-        yield
-    finally:
-        for variable, value in copies:
-            variable.assign(value)
+    calls = {walked.calls[index] for index, _ in places}
+    return needed(walked, (key for call in calls for key in call.outputs))
