@@ -72,9 +72,10 @@ def table(rows: list[dict]) -> str:
         "Largest difference between trimmed and masked outputs, relative to "
         "the largest output, float32, at "
         + ", ".join(f"{rate:.0%}" for rate in RATES)
-        + " of the parameters removed (or as far as the minimum of 2 units a "
-        "group allows). Share: weight elements that lie in a removable "
-        "slice. Seconds: plan and apply at 50 %.",
+        + " of the parameters removed (or as far as the limits allow: 2 units "
+        "and 2 % of a group stay). Share: weight elements that lie in a "
+        "removable slice. Seconds: plan and apply at 50 %, on a machine that "
+        "did other work beside it, so rather too many.",
         "",
         "| model | parameters | share | units / groups | barriers | worst "
         "error | removed at most | plan s | apply s |",
