@@ -1,9 +1,10 @@
 """One way to register and look up every extension."""
 
 import difflib
+import inspect
 import re
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tf_diet.errors import InputError
 
@@ -65,3 +66,28 @@ class Registry(Generic[T]):
             f"Unknown {self.kind}. Received: {name!r}. "
             f"Known: {', '.join(self.names())}.{hint}"
         )
+
+
+def instance(registry: Registry[type[T]], base: type[T], given: Any) -> T:
+    """Returns what was given, or what its name stands for.
+
+    Args:
+        registry: of classes that need no arguments.
+        base: what an instance must be one of.
+        given: a registered name, or an instance.
+
+    Raises:
+        InputError: the name is unknown, or it is neither.
+    """
+    if isinstance(given, base):
+        return given
+    if isinstance(given, str):
+        return registry.get(given)()
+    hint = ""
+    if inspect.isclass(given):
+        hint = f" Did you mean {given.__name__}()?"
+    raise InputError(
+        f"A {registry.kind} is a registered name or an instance of "
+        f"{base.__name__}. Received: {given!r}. Known names: "
+        f"{', '.join(registry.names())}.{hint}"
+    )

@@ -37,6 +37,15 @@ def relative(one, other):
     return np.abs(one - other).max() / np.abs(one).max()
 
 
+def assert_mended(model, plan, x, method, broken):
+    """A repair gives back outputs that are at least so far off without it."""
+    small = plan.apply(model)
+    full = output(model, x)
+    assert relative(full, output(small, x)) > broken
+    repair(model, small, plan, x, method)
+    assert relative(full, output(small, x)) < 1e-4
+
+
 def sequence(consumer, **settings):
     """A model of which the units of `wide` are read by one consumer."""
     inputs = keras.Input((12, 5))
@@ -109,11 +118,7 @@ def test_sums_of_kept_units_are_made_up_for_exactly(kind):
     combine(model)
     x = inputs_of(model)
     plan = everything_but(model, wide=range(KEPT))
-    small = plan.apply(model)
-    full = output(model, x)
-    assert relative(full, output(small, x)) > 0.05
-    repair(model, small, plan, x, EXACT)
-    assert relative(full, output(small, x)) < 1e-4
+    assert_mended(model, plan, x, EXACT, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +160,7 @@ def test_a_bias_of_an_own_shape_is_found():
     assert not changed[1].any()
 
 
-def normalised(channels_last=True):
+def normalised():
     inputs = keras.Input((9, 9, 5))
     x = layers.Dense(WIDTH, name="wide")(inputs)
     x = layers.Conv2D(4, 3, use_bias=False, name="conv")(x)
@@ -170,11 +175,7 @@ def test_without_a_bias_the_shift_goes_off_the_mean_of_the_norm(method):
     combine(model, constant=True)
     x = inputs_of(model)
     plan = everything_but(model, wide=range(KEPT))
-    small = plan.apply(model)
-    full = output(model, x)
-    assert relative(full, output(small, x)) > 0.02
-    repair(model, small, plan, x, method)
-    assert relative(full, output(small, x)) < 1e-4
+    assert_mended(model, plan, x, method, 0.02)
 
 
 def test_without_a_place_for_the_shift_the_log_says_so(caplog):
@@ -225,11 +226,7 @@ def test_every_group_of_a_convolution_is_refitted():
     model.get_layer("wide").set_weights([kernel, bias])
     x = inputs_of(model)
     plan = everything_but(model, wide=[0, 1])
-    small = plan.apply(model)
-    full = output(model, x)
-    assert relative(full, output(small, x)) > 0.05
-    repair(model, small, plan, x, EXACT)
-    assert relative(full, output(small, x)) < 1e-4
+    assert_mended(model, plan, x, EXACT, 0.05)
 
 
 def shared(nested):
@@ -255,11 +252,7 @@ def test_shared_and_nested_consumers_see_all_their_calls(nested):
         rng.normal(size=(40, length, 5)).astype("float32") for length in (12, 7)
     ]
     plan = everything_but(model, wide=range(KEPT))
-    small = plan.apply(model)
-    full = output(model, x)
-    assert relative(full, output(small, x)) > 0.05
-    repair(model, small, plan, x, EXACT)
-    assert relative(full, output(small, x)) < 1e-4
+    assert_mended(model, plan, x, EXACT, 0.05)
 
 
 def test_a_call_that_lacks_nothing_does_not_suffer():

@@ -234,7 +234,10 @@ def _load(
     if not inputs:
         # The one place that says what calibration data must be.
         calibration.load(graph.walk, iter(()), targets=True, seed=seed)
-    x, y = _joined(inputs), _joined(targets)
+    x, y = (
+        [calibration.join(column) for column in zip(*parts, strict=True)]
+        for parts in (inputs, targets)
+    )
     order = by_content([*x, *y], seed)
     return _Examples(
         tuple(array[order] for array in x),
@@ -255,8 +258,7 @@ def _check_numbers(target: Array | None) -> None:
 def _pairs(data: Any, seed: int) -> Iterator[tuple[Any, Any]]:
     """Yields inputs and targets, all at once or in batches."""
     if isinstance(data, keras.utils.PyDataset):
-        order = np.random.default_rng(seed).permutation(int(data.num_batches))
-        batches: Any = (data[int(index)] for index in order)
+        batches: Any = calibration.shuffled(data, seed)
     elif isinstance(data, tuple | list | Mapping) or not hasattr(
         data, "__iter__"
     ):
@@ -287,19 +289,6 @@ def _structured(names: Sequence[str], y: Any) -> Any:
     if isinstance(y, Mapping):
         return {name: np.asarray(value) for name, value in y.items()}
     return [np.asarray(value) for value in y]
-
-
-def _joined(parts: Sequence[Sequence[Array]]) -> list[Array]:
-    columns = list(zip(*parts, strict=True))
-    for column in columns:
-        shapes = {part.shape[1:] for part in column}
-        if len(shapes) > 1:
-            raise InputError(
-                "Batches of calibration data must have one shape. Received: "
-                f"{', '.join(map(str, sorted(shapes)))}. Cut or pad examples "
-                "to one length."
-            )
-    return [np.concatenate(column) for column in columns]
 
 
 def _batches(

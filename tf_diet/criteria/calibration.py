@@ -54,7 +54,7 @@ def load(walked: Walk, data: Any, *, targets: bool, seed: int) -> Calibration:
         InputError: shapes do not fit, names do not fit, NaN, or empty.
     """
     if isinstance(data, keras.utils.PyDataset):
-        data = _gather(walked, _shuffled(data, seed))
+        data = _gather(walked, shuffled(data, seed))
     elif not isinstance(data, tuple | list | Mapping) and not hasattr(
         data, "shape"
     ):
@@ -83,7 +83,8 @@ def _pair(data: Any) -> tuple[Any, Any]:
     return data[0], data[1] if len(data) > 1 else None
 
 
-def _shuffled(dataset: Any, seed: int) -> Iterator[Any]:
+def shuffled(dataset: Any, seed: int) -> Iterator[Any]:
+    """Yields the batches of a `PyDataset` in an order of the seed's."""
     number = int(dataset.num_batches)
     for index in np.random.default_rng(seed).permutation(number):
         yield dataset[int(index)]
@@ -125,12 +126,17 @@ def _gather(walked: Walk, batches: Iterator[Any]) -> tuple[Any, Any]:
             "Calibration data is empty. Received: a dataset without batches. "
             "Give at least a few dozen examples."
         )
-    joined = [_join(parts) for parts in zip(*rows, strict=True)]
-    y = _join(targets) if len(targets) == len(rows) else None
+    joined = [join(parts) for parts in zip(*rows, strict=True)]
+    y = join(targets) if len(targets) == len(rows) else None
     return _by_structure(walked, joined), y
 
 
-def _join(parts: Sequence[Array]) -> Array:
+def join(parts: Sequence[Array]) -> Array:
+    """Joins what batches hold.
+
+    Raises:
+        InputError: shapes differ.
+    """
     shapes = {part.shape[1:] for part in parts}
     if len(shapes) > 1:
         raise InputError(

@@ -1,7 +1,6 @@
 """What a criterion is, what it may look at, and where criteria are filed."""
 
 import abc
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from tf_diet.errors import InputError
 from tf_diet.graph.groups import Group
-from tf_diet.registry import Registry, snake_case
+from tf_diet.registry import Registry, instance, snake_case
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -218,18 +217,7 @@ def get(identifier: str | Criterion) -> Criterion:
     Raises:
         InputError: the name is unknown, or it is neither.
     """
-    if isinstance(identifier, Criterion):
-        return identifier
-    if isinstance(identifier, str):
-        return criteria.get(identifier)()
-    hint = ""
-    if inspect.isclass(identifier):
-        hint = f" Did you mean {identifier.__name__}()?"
-    raise InputError(
-        "A criterion is a registered name or an instance of Criterion. "
-        f"Received: {identifier!r}. Known names: "
-        f"{', '.join(criteria.names())}.{hint}"
-    )
+    return instance(criteria, Criterion, identifier)  # type: ignore[type-abstract]
 
 
 def without_data() -> list[str]:

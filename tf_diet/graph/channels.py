@@ -87,6 +87,15 @@ class ChannelGraph:
         """A mask under which every label lives."""
         return np.ones(len(self.group_of), bool)
 
+    @cached_property
+    def numbers(self) -> Vector:
+        """The unit of each label, numbered through all groups; -1 for none."""
+        starts = np.cumsum([0, *(group.n_units for group in self.groups)])
+        held = self.group_of >= 0
+        numbers = np.full(len(held), -1, np.int64)
+        numbers[held] = starts[self.group_of[held]] + self.unit_of[held]
+        return numbers
+
     def alive(self, kept: Mapping[str, ArrayLike]) -> Mask:
         """Returns which labels live when only these units are kept.
 
@@ -98,11 +107,10 @@ class ChannelGraph:
             mine = np.full(group.n_units, group.name not in kept)
             mine[np.asarray(kept.get(group.name, ()), np.int64)] = True
             lives.append(mine)
-        starts = np.cumsum([0, *(group.n_units for group in self.groups)])
         alive = self.everything.copy()
-        held = self.group_of >= 0
-        places = starts[self.group_of[held]] + self.unit_of[held]
-        alive[held] = np.concatenate([*lives, np.zeros(0, bool)])[places]
+        held = self.numbers >= 0
+        units = np.concatenate([*lives, np.zeros(0, bool)])
+        alive[held] = units[self.numbers[held]]
         return alive
 
     def parameters(self, alive: Mask | None = None) -> int:

@@ -67,11 +67,7 @@ class _Units:
         self.graph = graph
         self.starts = np.cumsum([0, *(g.n_units for g in graph.groups)])
         self.count = int(self.starts[-1])
-        held = graph.group_of >= 0
-        self.unit = np.full(len(held), -1, np.int64)
-        self.unit[held] = (
-            self.starts[graph.group_of[held]] + graph.unit_of[held]
-        )
+        self.unit = graph.numbers
         # The labels of each unit lie side by side in this order.
         self.labels = np.argsort(self.unit, kind="stable")
         self.first = np.searchsorted(

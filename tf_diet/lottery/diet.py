@@ -151,7 +151,7 @@ class LotteryDiet:
             RunFolderError: the folder is in use by something else.
         """
         self._check(model, epochs)
-        limits = _lasting(self.limits or Limits(), model)
+        limits = _lasting(self.limits, model) if self.limits else Limits()
         run = RunFolder(folder)
         settings = {
             "diet": {

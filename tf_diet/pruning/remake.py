@@ -98,6 +98,7 @@ class _Maker:
         self.kept = [nest for nest in nests if self._can_stay(nest)]
         while torn := self._torn():
             self.kept = [nest for nest in self.kept if nest.path not in torn]
+        self.flat = [nest for nest in walked.nests if nest not in self.kept]
         self.names = _Names(
             [(call.layer_path, self.around(call)) for call in walked.calls]
             + [(nest.path, self.around(nest)) for nest in self.kept]
@@ -150,7 +151,7 @@ class _Maker:
             args, kwargs = rule.arguments(
                 call, args, kwargs, inputs, self.alive
             )
-        if any(call in n for n in self.graph.walk.nests if n not in self.kept):
+        if any(call in nest for nest in self.flat):
             kwargs = call.told(kwargs)
         return new(*args, **kwargs)
 

@@ -1,7 +1,6 @@
 """Ways to repair: by biases, by least squares."""
 
 import abc
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +11,7 @@ from tf_diet.errors import InputError
 from tf_diet.pruning.repair.linear import Floats
 from tf_diet.pruning.repair.stream import Rows, Stream
 from tf_diet.pruning.repair.twins import Consumer
-from tf_diet.registry import Registry
+from tf_diet.registry import Registry, instance
 
 # A consumer with more columns in a block is left: X'X would take 8 * columns
 # ** 2 bytes (128 MiB) and 2 / 3 * columns ** 3 operations.
@@ -43,17 +42,7 @@ def get(identifier: str | Repair) -> Repair:
     Raises:
         InputError: the name is unknown, or it is neither.
     """
-    if isinstance(identifier, Repair):
-        return identifier
-    if isinstance(identifier, str):
-        return repairs.get(identifier)()
-    hint = ""
-    if inspect.isclass(identifier):
-        hint = f" Did you mean {identifier.__name__}()?"
-    raise InputError(
-        "A repair is a registered name or an instance of Repair. Received: "
-        f"{identifier!r}. Known names: {', '.join(repairs.names())}.{hint}"
-    )
+    return instance(repairs, Repair, identifier)  # type: ignore[type-abstract]
 
 
 @register_repair("bias")

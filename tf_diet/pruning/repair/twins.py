@@ -12,7 +12,7 @@ from absl import logging
 from tf_diet.errors import PlanError
 from tf_diet.graph.calls import Call, Walk
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.graph.labels import Axis, Mask, take, union
+from tf_diet.graph.labels import Axis, Mask, take, touches, union
 from tf_diet.graph.rule import own_variables, rule_for
 from tf_diet.pruning.repair.linear import (
     Array,
@@ -309,7 +309,7 @@ def _loses(graph: ChannelGraph, call: Call, alive: Mask) -> str:
         and any(
             axis is not None
             and not alive[axis].all()
-            and not np.isin(axis, made).any()
+            and not touches(axis, made)
             for axis in axes
         )
     )
