@@ -25,8 +25,13 @@ import keras
 from subjects import SUBJECTS, Subject
 
 import tf_diet
-from tf_diet.criteria.criterion import criteria
+from tf_diet.criteria import InformationGain, Magnitude, MutualInformation
+from tf_diet.criteria.criterion import Criterion, Floats, Seen, criteria
+from tf_diet.criteria.rank import rank
+from tf_diet.criteria.scores import Scores
 from tf_diet.files import write_text
+from tf_diet.graph.build import build
+from tf_diet.graph.groups import Group
 from tf_diet.lottery.run_folder import save_model
 from tf_diet.progress import track
 
@@ -38,13 +43,43 @@ SEEDS = (0, 1, 2)
 MORE = 5
 # The paper divides by the layer's largest score before it ranks globally.
 SCALED = ("magnitude", "mutual_information")
+# Of these every reduction is tried.
+REDUCED = (MutualInformation, InformationGain, Magnitude)
 
 
-def ways() -> list[tuple[str, str, str]]:
-    """Returns criterion, scaling and scope of everything compared."""
-    plain = product(criteria.names(), ("none",), SCOPES)
-    scaled = product(SCALED, ("max",), ("global",))
-    return [*plain, *scaled]
+def compared() -> dict[str, Criterion]:
+    """Returns everything compared, by its name in the table."""
+    plain = {name: criteria.get(name)() for name in criteria.names()}
+    reduced = {
+        f"{kind().name}, {reduce}": kind(reduce=reduce)
+        for kind in REDUCED
+        for reduce in ("sum", "mean", "max")
+        if reduce != kind().reduce
+    }
+    return {**plain, **reduced}
+
+
+def ways(name: str) -> list[tuple[str, str]]:
+    """Returns the scalings and scopes in which a criterion is tried."""
+    scaled = [("max", "global")] if name in SCALED else []
+    if name in criteria.names():
+        return [*product(("none",), SCOPES), *scaled]
+    return [("none", "global")]
+
+
+class Given(Criterion):
+    """Scores found before, so that a model is looked at once a criterion."""
+
+    needs = frozenset()
+    blind = "not seen when they were scored"
+
+    def __init__(self, scores: Scores) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def score(self, group: Group, seen: Seen) -> Floats:
+        """Returns what was given."""
+        return self.scores.values[group.name]
 
 
 def trained(name: str, seed: int) -> Subject:
@@ -75,21 +110,22 @@ def error(subject: Subject, model: keras.Model) -> float:
 
 
 def cell(
-    subject: Subject, way: tuple[str, str, str], rate: float, seed: int
+    subject: Subject,
+    scores: Scores,
+    way: tuple[str, str],
+    rate: float,
+    seed: int,
 ) -> dict:
-    """Returns one row."""
-    criterion, scaling, scope = way
+    """Returns what one cut came to."""
+    scaling, scope = way
     started = time.perf_counter()
     plan = tf_diet.plan(
         subject.model,
-        subject.train,
         rate=rate,
-        criterion=criterion,
+        criterion=Given(scores),
         scaling=scaling,
         scope=scope,
-        seed=seed,
     )
-    ranked = time.perf_counter()
     small = plan.apply(subject.model)
     before = error(subject, small)
     train(subject, small, MORE, seed)
@@ -97,7 +133,6 @@ def cell(
         "removed": plan.reached,
         "one_shot": before,
         "after": error(subject, small),
-        "rank_seconds": round(ranked - started, 2),
         "seconds": round(time.perf_counter() - started, 1),
     }
 
@@ -178,7 +213,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--subjects", nargs="*", default=list(SUBJECTS))
-    parser.add_argument("--criteria", nargs="*", default=criteria.names())
+    parser.add_argument("--criteria", nargs="*", default=list(compared()))
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     parser.add_argument("--rates", nargs="*", type=float, default=RATES)
     options = parser.parse_args()
@@ -190,24 +225,46 @@ def main() -> None:
     identity = ("subject", "seed", "criterion", "scaling", "scope", "rate")
     done = {tuple(row[name] for name in identity) for row in rows}
     for seed, name in product(options.seeds, options.subjects):
-        cells = [
-            (way, rate)
-            for way, rate in product(ways(), options.rates)
-            if way[0] in options.criteria
-            and (name, seed, *way, rate) not in done
-        ]
-        if not cells:
+        cells = {
+            criterion: [
+                (way, rate)
+                for way, rate in product(ways(criterion), options.rates)
+                if (name, seed, criterion, *way, rate) not in done
+            ]
+            for criterion in options.criteria
+        }
+        if not any(cells.values()):
             continue
         keras.backend.clear_session()
         subject = trained(name, seed)
         full = error(subject, subject.model)
-        for way, rate in track(cells, f"{name}, seed {seed}"):
-            facts = dict(zip(identity, (name, seed, *way, rate), strict=True))
-            row = {**facts, "full": full, **cell(subject, way, rate, seed)}
-            rows.append(row)
+        graph = build(subject.model)
+        for criterion in track(options.criteria, f"{name}, seed {seed}"):
+            if not cells[criterion]:
+                continue
+            started = time.perf_counter()
+            scores = rank(
+                subject.model,
+                graph,
+                subject.train,
+                compared()[criterion],
+                seed=seed,
+            )
+            spent = round(time.perf_counter() - started, 2)
+            for way, rate in cells[criterion]:
+                found = cell(subject, scores, way, rate, seed)
+                key = (name, seed, criterion, *way, rate)
+                row = {
+                    **dict(zip(identity, key, strict=True)),
+                    "full": full,
+                    "rank_seconds": spent,
+                    **found,
+                }
+                rows.append(row)
+                print(json.dumps(row), flush=True)
             text = "".join(json.dumps(r) + "\n" for r in rows)
             write_text(store, text)
-            print(json.dumps(row), flush=True)
+            write_text(RESULTS / "criteria.md", page(rows))
     write_text(RESULTS / "criteria.md", page(rows))
 
 
