@@ -1,10 +1,9 @@
 """Mutual information with a scalar or ordered target, on five histograms.
 
 A Gaussian copula gives a first guess. Histograms of 4 x 4, 8 x 8, ... up to
-64 x 64 equal-mass bins then climb in turn: each is believed only where it sees
-more, or less, than the guess allows and chance explains. Weak dependence thus
-keeps the small error of the parametric guess, strong dependence of any form
-is found by the histograms.
+64 x 64 equal-mass bins say where it is wrong, see `climb`. Weak dependence
+thus keeps the small error of the parametric guess, strong dependence of any
+form is found by the histograms.
 """
 
 import dataclasses
@@ -24,6 +23,7 @@ from tf_diet.criteria.estimators.checks import (
     check_target,
     check_units,
 )
+from tf_diet.criteria.estimators.climb import Rungs, climb
 from tf_diet.criteria.estimators.ranks import Ints
 
 # Units that are worked on together: their sorted rows, and their histograms,
@@ -43,8 +43,9 @@ def ladder(x: Array, y: Array, *, z: float = 4.0) -> Floats:
         x: units.
         y: the target; ordered integer codes, such as mu-law, count as
             numbers.
-        z: how many standard errors a histogram must stand out by to be
-            believed: 4 ranks weak units best, 3 is closer in nats.
+        z: how many standard errors a histogram must stand out by before the
+            unit counts as anything but Gaussian: at 3 one independent unit in
+            thousands is given some hundredths of a nat, at 4 none is.
 
     Shapes:
         x: (samples, units).
@@ -60,12 +61,18 @@ def ladder(x: Array, y: Array, *, z: float = 4.0) -> Floats:
     y = check_scalar(check_target(y, len(x)), "ladder")
     bins = _bins(len(x))
     target = _target(y, bins)
-    information = np.empty(x.shape[1])
+    rungs, most = [], []
     for start in range(0, x.shape[1], _COUNTED):
         chunk = slice(start, start + _COUNTED)
         rows = ranks.float32_order(np.ascontiguousarray(x[:, chunk].T))
-        information[chunk] = _climb(_count(rows, target, bins), target, z)
-    return information
+        counted = _count(rows, target, bins)
+        rungs.append(_rungs(counted, target))
+        # A unit with one bin that holds anything says nothing.
+        spread = _filled(counted.rows) > 1
+        most.append(np.where(spread, counted.most, 0.0))
+    information = climb(Rungs.joined(rungs), len(x), z)
+    allowed = np.minimum(np.concatenate(most), target.most)
+    return np.clip(information, 0.0, allowed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,28 +168,18 @@ def _most(bits: npt.NDArray[np.uint64], edges: Ints) -> Floats:
     return most
 
 
-def _climb(counted: _Counted, target: _Target, z: float) -> Floats:
+def _rungs(counted: _Counted, target: _Target) -> Rungs:
     samples = len(target.codes)
     levels = _levels(counted, target)
-    best = _gaussian_guess(counted, target, samples)
-    level = levels[0]
-    freedom = (_filled(level.rows) - 1) * (_filled(level.columns) - 1)
-    total = level.plug_in - freedom / (2 * samples)
-    error = np.sqrt(2.0 * freedom) / (2 * samples)
-    higher = total > copula.seen(best, level.bins) + z * error
-    best = np.where(higher, copula.true(total, level.bins), best)
-    for coarse, fine in itertools.pairwise(levels):
-        chance = _chance_gain(coarse, fine)
-        step = fine.plug_in - coarse.plug_in - chance / samples
-        guess = copula.seen(best, fine.bins) - copula.seen(best, coarse.bins)
-        error = np.sqrt(np.maximum(4 * chance, 2)) / (2 * samples)
-        total = total + step
-        floor = np.sqrt(2) * (fine.bins - 1) / samples
-        odd = (np.abs(step - guess) > z * error) & (total > floor)
-        best = np.where(odd, copula.true(total, fine.bins), best)
-    constant = _filled(counted.rows) <= 1
-    best = np.minimum(best, np.minimum(counted.most, target.most))
-    return np.where(constant, 0.0, np.maximum(best, 0.0))
+    coarsest = levels[0]
+    sides = _filled(coarsest.rows), _filled(coarsest.columns)
+    chance = [(sides[0] - 1) * (sides[1] - 1) / 2]
+    pairs = itertools.pairwise(levels)
+    chance += [_chance_gain(coarse, fine) for coarse, fine in pairs]
+    guess = _gaussian_guess(counted, target, samples)
+    plug_in = [level.plug_in for level in levels]
+    whole = np.isfinite(counted.most) & np.isfinite(target.most)
+    return Rungs(guess, np.stack(plug_in), np.stack(chance), whole)
 
 
 def _gaussian_guess(counted: _Counted, target: _Target, samples: int) -> Floats:

@@ -90,11 +90,18 @@ def normal_scores(rows: Array) -> Floats:
     index = np.arange(samples, dtype=np.uint64)
     # Entry k is the score of mid-rank k / 2, which ties make half-integer.
     table = ndtri((np.arange(2 * samples - 1) / 2 + 0.5) / samples)
+    # Without ties every row is this one in another order.
+    untied = standardised(table[None, ::2])[0]
     scores = np.empty(rows.shape)
     for row, out in zip(rows, scores, strict=True):
         bits = sort_with(row[None], index)
-        out[low(bits)[0]] = table[_twice_mid_ranks(high(bits)[0])]
-    return standardised(scores)
+        values, place = high(bits)[0], low(bits)[0]
+        if np.any(values[1:] == values[:-1]):
+            out[place] = table[_twice_mid_ranks(values)]
+            out[:] = standardised(out[None])[0]
+        else:
+            out[place] = untied
+    return scores
 
 
 def standardised(rows: Floats) -> Floats:

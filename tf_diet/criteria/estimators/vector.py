@@ -9,9 +9,11 @@ from tf_diet.criteria.estimators.checks import (
     check_units,
 )
 from tf_diet.criteria.estimators.features import features
-from tf_diet.criteria.estimators.ranks import normal_scores, standardised
+from tf_diet.criteria.estimators.ranks import normal_scores
 
-_UNITS = 128
+_UNITS = 32
+# A variance below this is rounding.
+_NOTHING = 1e-12
 # Products of a unit with a feature come in another order for another column;
 # this many digits are free of it, so equal units get equal values.
 _DIGITS = 9
@@ -70,11 +72,20 @@ def to_nats(share: Floats) -> Floats:
 
 
 def _squares(scores: Floats) -> Floats:
-    """Squares of the rows, with what follows the rows taken out."""
-    squares = standardised(scores**2)
-    slope = np.mean(squares * scores, axis=1, keepdims=True)
-    return standardised(squares - slope * scores)
+    """Squares of standardised rows, with what follows the rows taken out."""
+    spread = _dot(scores, scores)
+    squares = scores**2
+    squares -= spread
+    squares -= _dot(squares, scores) * scores
+    return squares
+
+
+def _dot(rows: Floats, others: Floats) -> Floats:
+    """Mean products, one a row; shape (units, 1)."""
+    return np.einsum("ij,ij->i", rows, others)[:, None] / rows.shape[1]
 
 
 def _explained(rows: Floats, basis: Floats) -> Floats:
-    return np.sum((rows @ basis) ** 2, axis=1) / rows.shape[1]
+    """The share of the variance of centred rows in the span of a basis."""
+    variance = np.maximum(_dot(rows, rows)[:, 0], _NOTHING)
+    return np.sum((rows @ basis) ** 2, axis=1) / (variance * rows.shape[1])
