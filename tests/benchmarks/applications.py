@@ -8,15 +8,13 @@ and uneven over the groups.
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 import keras
 import zoo
+from stamp import stamp
 
 import tf_diet
 from tf_diet.files import write_text
@@ -96,10 +94,7 @@ def table(rows: list[dict]) -> str:
             "ResNetRS and RegNet are not in Keras 3; they are built by "
             "`tests/zoo.py`.",
             "",
-            f"Made by `tests/benchmarks/applications.py` on {date.today()}, "
-            f"{os.cpu_count()} cores, {platform.system()} "
-            f"{platform.machine()}, keras {keras.__version__} on "
-            f"{keras.backend.backend()}.",
+            f"Made by `tests/benchmarks/applications.py`: {stamp()}.",
             "",
         ]
     )

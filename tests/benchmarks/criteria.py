@@ -12,16 +12,14 @@ data over that of the full model, which trained as many epochs less.
 
 import argparse
 import json
-import os
-import platform
 import time
-from datetime import date
-from importlib.metadata import version
 from itertools import product
+from math import exp, log
 from pathlib import Path
 from statistics import mean
 
 import keras
+from stamp import stamp
 from subjects import SUBJECTS, Subject
 
 import tf_diet
@@ -145,7 +143,8 @@ def page(rows: list[dict]) -> str:
         "Test error over that of the full model, mean of the seeds with half "
         f"their range, {MORE} epochs after the cut; in brackets right after "
         "it. The best of a column is bold; so is what lies within its range. "
-        "Written by `tests/benchmarks/criteria.py`.",
+        "A criterion that cannot judge enough units removes less than asked, "
+        "and is left out. Written by `tests/benchmarks/criteria.py`.",
     ]
     for name in SUBJECTS:
         mine = [r for r in rows if r["subject"] == name]
@@ -162,25 +161,69 @@ def page(rows: list[dict]) -> str:
             label = key[0] if key[1] == "none" else f"{key[0]} / {key[1]}"
             cells = [_cell(mine, key, c, best[c]) for c in columns]
             lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    names = ("tf_diet", "keras", keras.backend.backend(), "numpy")
-    versions = ", ".join(f"{n} {version(n)}" for n in names)
-    lines += [
-        "",
-        f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, "
-        f"{versions}.",
-        "",
-    ]
+    lines += [*_overall(rows), "", f"{stamp()}.", ""]
     return "\n".join(lines)
+
+
+def _overall(rows: list[dict]) -> list[str]:
+    """Returns a table of geometric means over all subjects and rates."""
+    heads = ["global, then trained", "global, one shot"]
+    heads += ["local, then trained", "local, one shot"]
+    lines = [
+        "",
+        "## In all",
+        "",
+        "Geometric mean over subjects and rates, of those that remove as much "
+        "as asked in every one; the best first.",
+        "",
+        "| criterion | " + " | ".join(heads) + " |",
+        "|---" * 5 + "|",
+    ]
+    keys = sorted({(r["criterion"], r["scaling"]) for r in rows})
+    table = []
+    for key in keys:
+        means = [
+            _geometric(rows, key, scope, of)
+            for scope in SCOPES
+            for of in ("after", "one_shot")
+        ]
+        label = key[0] if key[1] == "none" else f"{key[0]} / {key[1]}"
+        if any(means):
+            table.append((means, label))
+    for means, label in sorted(table, key=_first):
+        cells = [f"{value:.3f}" if value else "-" for value in means]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _first(row: tuple[list[float | None], str]) -> float:
+    """Where a row stands: by its better scope, trained."""
+    return min(value for value in row[0][::2] if value)
+
+
+def _geometric(
+    rows: list[dict], key: tuple[str, str], scope: str, of: str
+) -> float | None:
+    logs = []
+    for name, rate in sorted({(r["subject"], r["rate"]) for r in rows}):
+        mine = [r for r in rows if r["subject"] == name]
+        values = _values(mine, key, (rate, scope), of)
+        if not values:
+            return None
+        logs.append(log(mean(values)))
+    return exp(mean(logs))
 
 
 def _values(
     rows: list[dict], key: tuple[str, str], column: tuple[float, str], of: str
 ) -> list[float]:
+    """Returns errors over the full model's, where as much went as asked."""
     return [
         r[of] / r["full"]
         for r in rows
         if (r["criterion"], r["scaling"]) == key
         and (r["rate"], r["scope"]) == column
+        and r["removed"] > r["rate"] - 0.02
     ]
 
 

@@ -7,14 +7,13 @@ its backend included. Appends a row to docs/results/observing.jsonl.
 
 import argparse
 import json
-import platform
 import resource
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
 import numpy as np
+from stamp import machine, versions
 
 from tf_diet.criteria import MutualInformation, observation, rank
 from tf_diet.graph.build import build
@@ -65,13 +64,8 @@ def measure(arguments):
         "gib_before": round(before, 2),
         "gib_peak": round(resident(), 2),
         "seconds": round(time.perf_counter() - start),
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "keras": keras.__version__,
-            "backend": keras.backend.backend(),
-        },
+        "machine": machine(),
+        "versions": versions(),
     }
 
 

@@ -8,7 +8,6 @@ is written anew after each.
 
 import argparse
 import datetime
-import importlib.metadata
 import json
 import os
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from stamp import versions
 from strategies import seeded
 from strategies_law import arrays, check
 
@@ -99,12 +99,6 @@ def runs(graph: Any) -> bool:
     except Exception:  # noqa: BLE001  (whatever it is, it is not surgery)
         return False
     return True
-
-
-def versions() -> str:
-    backend = keras.backend.backend()
-    names = ("keras", backend, "numpy")
-    return ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names)
 
 
 def page(chunks: list[dict]) -> str:

@@ -12,14 +12,13 @@ full model (squared, relative to their variance).
 """
 
 import argparse
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import time
 from pathlib import Path
+
+from stamp import stamp
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -214,10 +213,6 @@ def losses(rows, figure):
 
 
 def page(rows, seconds):
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}"
-        for name in ("keras", "tensorflow", "numpy", "scikit-learn")
-    )
     return "\n".join(
         [
             "# Repair without any retraining",
@@ -246,8 +241,7 @@ def page(rows, seconds):
             "",
             *losses(rows, "loss"),
             "",
-            f"{datetime.date.today()}, {platform.machine()}, one core, "
-            f"{keras.backend.backend()}: {versions}; {seconds:.0f} s of "
+            f"{stamp('scikit-learn')}, one core used; {seconds:.0f} s of "
             "processor time in all, of which repair took",
             f"{sum(row['cpu_seconds'] for row in rows):.0f} s.",
             "",

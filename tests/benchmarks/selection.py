@@ -10,16 +10,13 @@ what share of an architecture's parameters can go at most with the default
 floor, where 99 % is asked for.
 """
 
-import os
-import platform
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 import zoo
 from keras import layers
+from stamp import stamp
 
 import tf_diet
 from tf_diet.graph.build import build
@@ -118,14 +115,10 @@ def main() -> None:
         ]
         lines.append(f"| {name} | {shares[0]:.4f} | {shares[1]:.4f} |")
         print(lines[-1], flush=True)
-    packages = ", ".join(
-        f"{p} {version(p)}" for p in ("tf_diet", "keras", "numpy")
-    )
     lines += [
         "",
-        f"Measured by `tests/benchmarks/selection.py`: {date.today()}, "
-        f"{os.cpu_count()} cores (one used), {platform.machine()}, "
-        f"{packages}, backend {keras.backend.backend()}.",
+        f"Measured by `tests/benchmarks/selection.py`: {stamp()}, one core "
+        "used.",
         "",
     ]
     PAGE.write_text("\n".join(lines), "utf-8")

@@ -24,8 +24,6 @@ import argparse
 import ctypes
 import gc
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -38,6 +36,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+from stamp import machine
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 REPEATS = 3
@@ -217,7 +216,7 @@ def stamp(tool: str) -> dict:
     packages = PACKAGES.get(tool, PACKAGES["tf_diet"])
     return {
         "date": str(date.today()),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "machine": machine(),
         "versions": ", ".join(f"{p} {version(p)}" for p in packages),
     }
 
