@@ -26,9 +26,10 @@ from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan, prune
 from tf_diet.pruning.repair.linear import register_consumer
-from tf_diet.pruning.repair.methods import register_repair
-from tf_diet.pruning.scaling import register_scaling
-from tf_diet.pruning.selection import register_scope
+from tf_diet.pruning.repair.methods import Repair, register_repair
+from tf_diet.pruning.repair.repair import repair
+from tf_diet.pruning.scaling import PerSaving, each_group, register_scaling
+from tf_diet.pruning.selection import GlobalThenLocal, register_scope
 from tf_diet.pruning.verify import verify
 
 __version__ = "0.1.0"
@@ -38,13 +39,17 @@ __all__ = [
     "ConstantRate",
     "Criterion",
     "DietError",
+    "GlobalThenLocal",
     "Limits",
     "LotteryDiet",
+    "PerSaving",
     "PruningPlan",
+    "Repair",
     "Rule",
     "Run",
     "Signature",
     "describe",
+    "each_group",
     "inspect",
     "mutual_information",
     "picture",
@@ -58,5 +63,6 @@ __all__ = [
     "register_scaling",
     "register_schedule",
     "register_scope",
+    "repair",
     "verify",
 ]
