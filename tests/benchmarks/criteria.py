@@ -11,6 +11,7 @@ data over that of the full model, which trained as many epochs less.
 """
 
 import argparse
+import hashlib
 import json
 import time
 from itertools import product
@@ -23,7 +24,13 @@ from stamp import stamp
 from subjects import SUBJECTS, Subject
 
 import tf_diet
-from tf_diet.criteria import InformationGain, Magnitude, MutualInformation
+from tf_diet.criteria import (
+    L2,
+    InformationGain,
+    Magnitude,
+    MutualInformation,
+    Taylor,
+)
 from tf_diet.criteria.criterion import Criterion, Floats, Seen, criteria
 from tf_diet.criteria.rank import rank
 from tf_diet.criteria.scores import Scores
@@ -42,7 +49,7 @@ MORE = 5
 # The paper divides by the layer's largest score before it ranks globally.
 SCALED = ("magnitude", "mutual_information")
 # Of these every reduction is tried.
-REDUCED = (MutualInformation, InformationGain, Magnitude)
+REDUCED = (MutualInformation, InformationGain, Magnitude, L2, Taylor)
 
 
 def compared() -> dict[str, Criterion]:
@@ -109,30 +116,27 @@ def error(subject: Subject, model: keras.Model) -> float:
 
 def cell(
     subject: Subject,
-    scores: Scores,
-    way: tuple[str, str],
-    rate: float,
+    plan: tf_diet.PruningPlan,
     seed: int,
+    known: dict[str, dict],
 ) -> dict:
-    """Returns what one cut came to."""
-    scaling, scope = way
-    started = time.perf_counter()
-    plan = tf_diet.plan(
-        subject.model,
-        rate=rate,
-        criterion=Given(scores),
-        scaling=scaling,
-        scope=scope,
-    )
-    small = plan.apply(subject.model)
-    before = error(subject, small)
-    train(subject, small, MORE, seed)
-    return {
-        "removed": plan.reached,
-        "one_shot": before,
-        "after": error(subject, small),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
+    """Returns what one cut came to.
+
+    Training is the same every time, so the same units need not go twice:
+    `known` holds what earlier cuts of this model came to.
+    """
+    cut = hashlib.sha256(repr(plan.kept_units).encode()).hexdigest()
+    if cut not in known:
+        started = time.perf_counter()
+        small = plan.apply(subject.model)
+        before = error(subject, small)
+        train(subject, small, MORE, seed)
+        known[cut] = {
+            "one_shot": before,
+            "after": error(subject, small),
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+    return {"removed": plan.reached, **known[cut]}
 
 
 def page(rows: list[dict]) -> str:
@@ -281,7 +285,7 @@ def main() -> None:
         keras.backend.clear_session()
         subject = trained(name, seed)
         full = error(subject, subject.model)
-        graph = build(subject.model)
+        graph, known = build(subject.model), {}
         for criterion in track(options.criteria, f"{name}, seed {seed}"):
             if not cells[criterion]:
                 continue
@@ -295,7 +299,15 @@ def main() -> None:
             )
             spent = round(time.perf_counter() - started, 2)
             for way, rate in cells[criterion]:
-                found = cell(subject, scores, way, rate, seed)
+                scaling, scope = way
+                plan = tf_diet.plan(
+                    subject.model,
+                    rate=rate,
+                    criterion=Given(scores),
+                    scaling=scaling,
+                    scope=scope,
+                )
+                found = cell(subject, plan, seed, known)
                 key = (name, seed, criterion, *way, rate)
                 row = {
                     **dict(zip(identity, key, strict=True)),
