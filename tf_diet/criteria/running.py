@@ -16,11 +16,9 @@ from tf_diet.criteria.criterion import Array, Ints
 from tf_diet.errors import InputError
 from tf_diet.graph.calls import Call, Slot, Walk, replay
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.graph.forward import forward, needed, unchanged
+from tf_diet.graph.forward import batch_size, forward, needed, unchanged
 from tf_diet.progress import track
 
-# Bound of the tensors of one batch.
-BATCH_BYTES = 2**27
 _MOST_IN_A_BATCH = 64
 
 Place = tuple[int, int]
@@ -66,9 +64,7 @@ class Runner:
             self.run(np.zeros(2, np.int64), set(self.places), see)
         size = 4 * sum(int(np.prod(shape)) for shape in found.values())
         size //= self.probed
-        self.batch = int(
-            np.clip(BATCH_BYTES // max(size, 1), 1, _MOST_IN_A_BATCH)
-        )
+        self.batch = batch_size(size, _MOST_IN_A_BATCH)
         positions = {
             place: _positions(shape, self.places[place], self.probed)
             for place, shape in found.items()

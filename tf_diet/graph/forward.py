@@ -12,6 +12,9 @@ import numpy as np
 
 from tf_diet.graph.calls import Call, Walk, replay
 
+# Bound of the tensors that one batch keeps alive.
+BATCH_BYTES = 2**27
+
 See = Callable[[Call, tuple[Any, ...], dict[str, Any], list[Any]], None]
 
 
@@ -56,6 +59,16 @@ def forward(
     given = [_Held(value) for value in inputs]
     held.update(zip(walked.inputs, given, strict=True))
     replay(walked, given, apply)
+
+
+def batch_size(bytes_each: int, most: int) -> int:
+    """Returns how many examples fit into the bound of a batch.
+
+    Args:
+        bytes_each: what one example keeps alive.
+        most: examples that a batch may have.
+    """
+    return int(np.clip(BATCH_BYTES // max(bytes_each, 1), 1, most))
 
 
 def needed(walked: Walk, keys: Iterable[int]) -> set[int]:

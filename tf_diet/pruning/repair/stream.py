@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tf_diet.graph.calls import Call, Walk
+from tf_diet.graph.forward import batch_size
 from tf_diet.pruning.repair.forward import peak, run
 from tf_diet.pruning.repair.linear import Array, Floats, Ints
 from tf_diet.pruning.repair.twins import Consumer, Twins
@@ -21,8 +22,7 @@ ROWS_A_COLUMN = 10
 # read where there are enough examples, of which at least some are run.
 SHARE = 4
 EXAMPLES = 64
-# Bounds of the tensors alive in one batch, and of the rows held at a time.
-BATCH_BYTES = 2**27
+# Bound of the rows held at a time.
 CHUNK_BYTES = 2**25
 MOST_IN_A_BATCH = 256
 
@@ -179,7 +179,7 @@ class Stream:
         """Returns how many examples fit into the bound of a batch."""
         size = peak(self.full, [array[:1] for array in self.inputs])
         most = min(MOST_IN_A_BATCH, len(self.inputs[0]))
-        return int(np.clip(BATCH_BYTES // max(size, 1), 1, most))
+        return batch_size(size, most)
 
 
 def _wants(quota: _Quota | None) -> bool:
