@@ -200,11 +200,16 @@ MEASURES = {
 }
 
 
-def apart(tool: str, name: str) -> dict:
-    """Runs one measurement in a process of its own."""
+def apart(tool: str, name: str, limit: float) -> dict:
+    """Runs one measurement in a process of its own, so many seconds."""
     command = [sys.executable, __file__, "--tool", tool, "--one", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
     row = {"tool": tool, "model": name}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=limit
+        )
+    except subprocess.TimeoutExpired:
+        return {**row, "failed": f"not done after {limit:.0f} s"}
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it was killed"]
         return {**row, "failed": lines[-1][:200]}
@@ -276,6 +281,9 @@ def main() -> None:
     parser.add_argument(
         "--missing", action="store_true", help="keep rows that did not fail"
     )
+    parser.add_argument(
+        "--limit", type=float, default=600, help="seconds for each model"
+    )
     options = parser.parse_args()
     if options.one:
         print(json.dumps(MEASURES[options.tool](options.one)))
@@ -292,7 +300,8 @@ def main() -> None:
     for tool, name in wanted:
         if options.missing and "seconds" in rows.get((tool, name), {}):
             continue
-        rows[tool, name] = {**apart(tool, name), **stamp(tool)}
+        found = apart(tool, name, options.limit)
+        rows[tool, name] = {**found, **stamp(tool)}
         print(json.dumps(rows[tool, name]), flush=True)
     text = "".join(json.dumps(row) + "\n" for row in rows.values())
     store.write_text(text, "utf-8")
