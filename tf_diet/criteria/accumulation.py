@@ -227,7 +227,7 @@ def _load(
                 graph.walk, (x, target), targets=True, seed=seed
             )
         inputs.append(loaded.inputs)
-        count += loaded.examples
+        count += len(loaded.rows)
         size += sum(a.nbytes for a in (*loaded.inputs, *targets[-1]))
         if count >= calibration.MOST_EXAMPLES or size >= calibration.MOST_BYTES:
             break

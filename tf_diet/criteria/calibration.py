@@ -12,6 +12,7 @@ from tf_diet.errors import InputError
 from tf_diet.graph.calls import Walk
 
 Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
 
 # A dataset is read until it is used up or one of these is reached.
 MOST_EXAMPLES = 5000
@@ -25,15 +26,20 @@ class Calibration:
     Args:
         inputs: an array for each model input, in the order of the walk.
         y: the targets, or None.
+        order: which examples are looked at, and in which order; all as they
+            come if None. Arrays are not copied for it.
     """
 
     inputs: tuple[Array, ...]
     y: Array | None
+    order: Ints | None = None
 
     @property
-    def examples(self) -> int:
-        """How many there are."""
-        return len(self.inputs[0])
+    def rows(self) -> Ints:
+        """The examples that are looked at, in their order."""
+        if self.order is not None:
+            return self.order
+        return np.arange(len(self.inputs[0]))
 
 
 def load(walked: Walk, data: Any, *, targets: bool, seed: int) -> Calibration:

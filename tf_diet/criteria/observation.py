@@ -125,8 +125,9 @@ class Observer:
         one_row = target is not None and target.whole
         one_row = one_row or all(np.prod(s) <= 1 for s in shapes.values())
         rng = np.random.default_rng(seed)
-        chosen = rng.permutation(calibration.examples)
-        self.examples = np.sort(chosen[: POSITIONS if one_row else EXAMPLES])
+        chosen = rng.permutation(len(calibration.rows))
+        chosen = np.sort(chosen[: POSITIONS if one_row else EXAMPLES])
+        self.examples = calibration.rows[chosen]
         self.starts = rng.random((len(self.examples), 1))
         self.views = {
             group.name: tuple(

@@ -141,11 +141,8 @@ def _observer(
     loaded = calibration.load(graph.walk, data, targets=targets, seed=seed)
     y = [] if loaded.y is None else [loaded.y]
     order = by_content([*loaded.inputs, *y], seed)
+    loaded = replace(loaded, order=order)
     target = _target(chosen, graph, loaded)
-    if target is not None:
-        target.y = target.y[order]
-    inputs = tuple(array[order] for array in loaded.inputs)
-    loaded = Calibration(inputs, None)
     if "inputs" in chosen.needs:
         return InputObserver(graph, loaded, seed)
     return Observer(graph, loaded, target, seed)

@@ -140,12 +140,15 @@ def wavenet(config: WaveNetConfig) -> keras.Model:
         ),
         name="embedding",
     )(inputs["codes"])
-    skips = []
+    skips = None
     for index in range(config.cycles * config.layers):
-        x, skip = block(x, f"block_{index}", 2 ** (index % config.layers))
-        skips.append(skip)
-    x = layers.Add(name="skips")(skips) if len(skips) > 1 else skips[0]
-    x = layers.Activation("relu", name="skips_relu")(x)
+        name = f"block_{index}"
+        x, skip = block(x, name, 2 ** (index % config.layers))
+        # Added as they come: one sum over all would hold every one of them.
+        if skips is not None:
+            skip = layers.Add(name=f"{name}_skips")([skips, skip])
+        skips = skip
+    x = layers.Activation("relu", name="skips_relu")(skips)
     x = conv(config.skip_channels, "hidden")(x)
     x = layers.Activation("relu", name="hidden_relu")(x)
     logits = conv(config.classes, "logits")(x)
