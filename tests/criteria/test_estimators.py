@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from information_cases import gaussian_noise
 from information_panel import panel, weak_layer
 from scipy.stats import spearmanr
 
@@ -25,19 +26,6 @@ def gaussian_nats(rho):
 
 def correlated(rng, y, rho):
     return rho * y + np.sqrt(1 - rho**2) * rng.standard_normal(y.shape)
-
-
-def noisy_nats(values, noise):
-    """I(f(w); f(w) + e), w standard normal on a grid, e Gaussian."""
-    weights = np.exp(-(GRID**2) / 2)
-    weights /= weights.sum()
-    out, step = np.linspace(-12, 12, 2401, retstep=True)
-    density = np.zeros_like(out)
-    for value, weight in zip(values, weights, strict=True):
-        density += weight * np.exp(-((out - value) ** 2) / 2 / noise**2)
-    density /= noise * np.sqrt(2 * np.pi)
-    entropy = -np.sum(density * np.log(density + 1e-300)) * step
-    return entropy - np.log(noise * np.sqrt(2 * np.pi * np.e))
 
 
 def mu_law(audio, codes=256):
@@ -82,7 +70,7 @@ def test_ladder_finds_curved_and_tied_dependence(function, noise):
     rng = np.random.default_rng(3)
     w = rng.standard_normal((SAMPLES, 8))
     x = function(w)
-    truth = noisy_nats(function(GRID), noise)
+    truth = gaussian_noise(function, noise).nats
     y = x[:, 0] + noise * rng.standard_normal(SAMPLES)
     (unit, *others) = mutual_information(x, y)
     assert unit == pytest.approx(truth, abs=0.05)
