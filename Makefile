@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 OLDEST := .venv-oldest
 KERAS := $(shell sed -n 's/^ *keras>=//p' setup.cfg)
 # On JAX every operation is compiled for every shape: hours for deep models.
-CORE_TESTS := tests/graph tests/rules tests/pruning tests/laws \
+CORE_TESTS := tests/criteria tests/graph tests/rules tests/pruning tests/laws \
 	--ignore=tests/laws/test_deep_applications.py
 JAX_TESTS ?= $(CORE_TESTS)
 
@@ -38,7 +38,7 @@ test-jax: setup
 $(OLDEST)/.ready: setup.cfg
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/pip install --quiet --editable '.[jax]' keras==$(KERAS) \
-		pytest pytest-xdist hypothesis
+		pytest pytest-xdist hypothesis scikit-learn
 	touch $@
 
 test-oldest: $(OLDEST)/.ready

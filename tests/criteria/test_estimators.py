@@ -9,8 +9,8 @@ from information_panel import panel, weak_layer
 from scipy.stats import spearmanr
 
 from tf_diet.criteria.estimators import (
+    chosen,
     estimators,
-    method_for,
     mutual_information,
     register_estimator,
 )
@@ -303,11 +303,11 @@ def test_float32_and_layout_change_nothing():
 
 
 def test_auto_picks_by_the_kind_of_target():
-    assert method_for(np.zeros((4, 2))) == "vector"
-    assert method_for(np.zeros(4)) == "ladder"
-    assert method_for(np.zeros(4, np.int32)) == "ladder"
-    assert method_for(np.array(["a", "b"])) == "classes"
-    assert method_for(np.array([True, False])) == "classes"
+    assert chosen("auto", np.zeros((4, 2))) == "vector"
+    assert chosen("auto", np.zeros(4)) == "ladder"
+    assert chosen("auto", np.zeros(4, np.int32)) == "ladder"
+    assert chosen("auto", np.array(["a", "b"])) == "classes"
+    assert chosen("auto", np.array([True, False])) == "classes"
 
 
 def test_own_estimators_are_equals():

@@ -15,8 +15,8 @@ from tf_diet.criteria.criterion import (
 )
 from tf_diet.criteria.estimators import (
     Estimator,
+    chosen,
     gain,
-    method_for,
     mutual_information,
 )
 from tf_diet.graph.groups import Group
@@ -80,9 +80,7 @@ class MutualInformation(Criterion):
         return [_named(self._of(site)) for site in sites]
 
     def _of(self, site: Observed) -> str | Estimator:
-        if self.method != "auto":
-            return self.method
-        return "classes" if _are_classes(site) else method_for(_target(site))
+        return chosen(self.method, _target(site), whole=site.whole)
 
 
 @register_criterion()
@@ -115,7 +113,8 @@ class InformationGain(Criterion):
         parts = []
         for site in seen.sites:
             y = _target(site)
-            y = y.astype(str) if _are_classes(site) else y
+            if chosen("auto", y, whole=site.whole) == "classes":
+                y = y.astype(str)
             parts.append((site.units, gain(site.x, y)))
         return self.combine(parts, group.n_units)
 
@@ -163,8 +162,7 @@ class InputInformation(Criterion):
         return [_named(self._of(site)) for site in sites]
 
     def _of(self, site: Observed) -> str | Estimator:
-        auto = self.method == "auto"
-        return method_for(_input(site)) if auto else self.method
+        return chosen(self.method, _input(site))
 
 
 def _components(inputs: Array) -> Array:
@@ -189,8 +187,3 @@ def _input(site: Observed) -> Array:
 def _target(site: Observed) -> Array:
     assert site.y is not None, "a criterion that needs targets gets them"
     return site.y
-
-
-def _are_classes(site: Observed) -> bool:
-    y = _target(site)
-    return site.whole and np.issubdtype(y.dtype, np.integer) and y.ndim == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from absl import logging
 
 from tf_diet.criteria.estimators.checks import (
     Array,
@@ -32,7 +33,6 @@ __all__ = [
     "chosen",
     "estimators",
     "gain",
-    "method_for",
     "mutual_information",
     "register_estimator",
 ]
@@ -56,9 +56,10 @@ def mutual_information(
         x: units, such as the activations of a layer.
         y: the target: a number, a vector or a label a sample.
         method: the name of an estimator, a function, or "auto", which picks
-            by the target: "vector" for vectors, "classes" for strings and
-            booleans, "ladder" for all numbers. Integers count as ordered, as
-            mu-law codes are; say "classes" where their order means nothing.
+            by the target and logs which (`chosen` tells it too): "vector" for
+            vectors, "classes" for strings and booleans, "ladder" for all
+            numbers. Integers count as ordered, as mu-law codes are; say
+            "classes" where their order means nothing.
 
     Shapes:
         x: (samples, units), or (samples,) for one unit.
@@ -75,6 +76,9 @@ def mutual_information(
     y = check_target(y, len(x))
     if method == "auto":
         method = method_for(y)
+        logging.info(
+            "Mutual information by %r, for a target %s.", method, y.shape
+        )
     estimate = estimators.get(method) if isinstance(method, str) else method
     nats = np.asarray(estimate(x, y), dtype=np.float64)
     if nats.shape != (x.shape[1],):
@@ -102,16 +106,7 @@ def chosen(
     """
     if method != "auto":
         return method
-    named = whole and y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
-    return "classes" if named else method_for(y)
-
-
-def method_for(y: Array) -> str:
-    """Returns the estimator that "auto" picks for a target.
-
-    Shapes:
-        y: (samples,) or (samples, dimensions).
-    """
-    if is_label(y):
+    numbered = whole and y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
+    if numbered or is_label(y):
         return "classes"
     return "vector" if y.ndim == 2 and y.shape[1] > 1 else "ladder"
