@@ -75,10 +75,8 @@ def mutual_information(
     x = check_units(x)
     y = check_target(y, len(x))
     if method == "auto":
-        method = method_for(y)
-        logging.info(
-            "Mutual information by %r, for a target %s.", method, y.shape
-        )
+        method = chosen(method, y)
+        logging.info("%s of a target of shape %s", method, y.shape)
     estimate = estimators.get(method) if isinstance(method, str) else method
     nats = np.asarray(estimate(x, y), dtype=np.float64)
     if nats.shape != (x.shape[1],):
