@@ -2,7 +2,8 @@
 
 Run `python tests/benchmarks/observing.py --width 32`. One process measures
 one width: the most that it ever had resident is what is reported, Keras and
-its backend included. Appends a row to docs/results/observing.jsonl.
+its backend included. Appends a row to docs/results/observing.jsonl and writes
+observing.md beside it.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import numpy as np
 from stamp import machine, versions
 
 from tf_diet.criteria import MutualInformation, observation, rank
+from tf_diet.files import write_text
 from tf_diet.graph.build import build
 from tf_diet.models.wavenet import WaveNetConfig, wavenet
 
@@ -69,12 +71,43 @@ def measure(arguments):
     }
 
 
+def page(rows):
+    """Returns the table."""
+    lines = [
+        "# Memory of observation",
+        "",
+        "Mutual information of every unit of a WaveNet of 40 layers, on 1,000 "
+        "clips of one second with one code a sample. As many positions are "
+        "kept from few clips as from many, so fewer are run where time is "
+        "short. GiB resident in all, the backend included; the goal is 2. "
+        "Written by `tests/benchmarks/observing.py`.",
+        "",
+        "| width | parameters | units | clips run | before | peak | minutes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['width']} | {row['parameters']:,} | {row['units']:,} | "
+            f"{row['clips_run']} | {row['gib_before']} | "
+            f"**{row['gib_peak']}** | {row['seconds'] / 60:.0f} |"
+        )
+    said = dict.fromkeys(
+        f"{row['date']}, {row['machine']}, {row['versions']}" for row in rows
+    )
+    return "\n".join([*lines, "", *(f"- {text}" for text in said), ""])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--clips", type=int, default=1000)
     parser.add_argument("--run", type=int, default=512)
     row = measure(parser.parse_args())
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    rows = []
+    if RESULTS.exists():
+        rows = map(json.loads, RESULTS.read_text("utf-8").splitlines())
+    rows = [*rows, row]
+    text = "".join(json.dumps(each) + "\n" for each in rows)
+    write_text(RESULTS, text)
+    write_text(RESULTS.with_suffix(".md"), page(rows))
     print(json.dumps(row))
