@@ -1,5 +1,7 @@
 """The panel of cases that estimators of information are measured on."""
 
+import functools
+
 import numpy as np
 from information_cases import (
     Array,
@@ -82,6 +84,7 @@ def _top(scale: float) -> float:
     return float(1.2816 * np.hypot(1, scale))
 
 
+@functools.cache
 def panel() -> dict[str, Case]:
     """Returns all cases by name."""
     gaussians = {
