@@ -11,7 +11,6 @@ data over that of the full model, which trained as many epochs less.
 """
 
 import argparse
-import hashlib
 import json
 import time
 from itertools import product
@@ -125,7 +124,7 @@ def cell(
     Training is the same every time, so the same units need not go twice:
     `known` holds what earlier cuts of this model came to.
     """
-    cut = hashlib.sha256(repr(plan.kept_units).encode()).hexdigest()
+    cut = repr(plan.kept_units)
     if cut not in known:
         started = time.perf_counter()
         small = plan.apply(subject.model)
@@ -161,12 +160,21 @@ def page(rows: list[dict]) -> str:
         lines += ["", f"## {name}, {seeds} seeds", ""]
         lines += ["| criterion | " + " | ".join(heads) + " |"]
         lines += ["|---" * (len(columns) + 1) + "|"]
-        for key in sorted({(r["criterion"], r["scaling"]) for r in mine}):
-            label = key[0] if key[1] == "none" else f"{key[0]} / {key[1]}"
+        for key in _keys(mine):
             cells = [_cell(mine, key, c, best[c]) for c in columns]
-            lines.append(f"| {label} | " + " | ".join(cells) + " |")
+            lines.append(f"| {_label(key)} | " + " | ".join(cells) + " |")
     lines += [*_overall(rows), "", f"{stamp()}.", ""]
     return "\n".join(lines)
+
+
+def _keys(rows: list[dict]) -> list[tuple[str, str]]:
+    """Returns every criterion with every scaling, sorted."""
+    return sorted({(r["criterion"], r["scaling"]) for r in rows})
+
+
+def _label(key: tuple[str, str]) -> str:
+    criterion, scaling = key
+    return criterion if scaling == "none" else f"{criterion} / {scaling}"
 
 
 def _overall(rows: list[dict]) -> list[str]:
@@ -183,17 +191,15 @@ def _overall(rows: list[dict]) -> list[str]:
         "| criterion | " + " | ".join(heads) + " |",
         "|---" * 5 + "|",
     ]
-    keys = sorted({(r["criterion"], r["scaling"]) for r in rows})
     table = []
-    for key in keys:
+    for key in _keys(rows):
         means = [
             _geometric(rows, key, scope, of)
             for scope in SCOPES
             for of in ("after", "one_shot")
         ]
-        label = key[0] if key[1] == "none" else f"{key[0]} / {key[1]}"
         if any(means):
-            table.append((means, label))
+            table.append((means, _label(key)))
     for means, label in sorted(table, key=_first):
         cells = [f"{value:.3f}" if value else "-" for value in means]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
@@ -233,8 +239,7 @@ def _values(
 
 def _best(rows: list[dict], column: tuple[float, str]) -> tuple[float, float]:
     """Returns mean and half range of the best criterion of a column."""
-    keys = {(r["criterion"], r["scaling"]) for r in rows}
-    found = [v for k in keys if (v := _values(rows, k, column, "after"))]
+    found = [v for k in _keys(rows) if (v := _values(rows, k, column, "after"))]
     values = min(found, key=mean)
     return mean(values), (max(values) - min(values)) / 2
 
@@ -256,11 +261,12 @@ def _cell(
 
 
 def main() -> None:
+    kinds = compared()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--subjects", nargs="*", default=list(SUBJECTS))
-    parser.add_argument("--criteria", nargs="*", default=list(compared()))
+    parser.add_argument("--criteria", nargs="*", default=list(kinds))
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     parser.add_argument("--rates", nargs="*", type=float, default=RATES)
     options = parser.parse_args()
@@ -294,7 +300,7 @@ def main() -> None:
                 subject.model,
                 graph,
                 subject.train,
-                compared()[criterion],
+                kinds[criterion],
                 seed=seed,
             )
             spent = round(time.perf_counter() - started, 2)

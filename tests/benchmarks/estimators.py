@@ -56,7 +56,7 @@ def loops(x: Any, y: Any) -> list[float]:
     follow the algorithm to the letter.
     """
     y = y.reshape(len(y), -1)
-    shift = np.random.default_rng(0).random(max(y.shape[1], 1))
+    shift = np.random.default_rng(0).random(y.shape[1])
     y = (y - y.mean(axis=0)) / y.std(axis=0)
     found = []
     for unit in x.T:

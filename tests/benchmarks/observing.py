@@ -76,7 +76,7 @@ def page(rows):
     lines = [
         "# Memory of observation",
         "",
-        "Mutual information of every unit of a WaveNet of 40 layers, on 1,000 "
+        "Mutual information of every unit of a WaveNet of 40 layers, on "
         "clips of one second with one code a sample. As many positions are "
         "kept from few clips as from many, so fewer are run where time is "
         "short. GiB resident in all, the backend included; the goal is 2. "
@@ -88,7 +88,7 @@ def page(rows):
     for row in rows:
         lines.append(
             f"| {row['width']} | {row['parameters']:,} | {row['units']:,} | "
-            f"{row['clips_run']} | {row['gib_before']} | "
+            f"{row['clips_run']} of {row['clips']:,} | {row['gib_before']} | "
             f"**{row['gib_peak']}** | {row['seconds'] / 60:.0f} |"
         )
     said = dict.fromkeys(

@@ -10,6 +10,7 @@ what share of an architecture's parameters can go at most with the default
 floor, where 99 % is asked for.
 """
 
+import argparse
 import time
 from pathlib import Path
 
@@ -65,6 +66,9 @@ def seconds(model: keras.Model, **how: object) -> float:
 
 def main() -> None:
     """Measures, prints and writes the page."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    ).parse_args()
     model = deep()
     graph = build(model)
     units = sum(group.n_units for group in graph.groups)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from tf_diet.criteria import calibration
-from tf_diet.criteria.criterion import Accumulated, Array
+from tf_diet.criteria.criterion import Accumulated, Array, Ints
 from tf_diet.criteria.order import by_content
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
@@ -61,7 +61,7 @@ def accumulate(
     arguments = _loss_of(model)
     names = functional(model).output_names
     examples = _load(graph, names, data, seed)
-    size, batches = _batches(graph, len(examples.inputs[0]), batch_size)
+    size, batches = _batches(graph, len(examples.order), batch_size)
     with _as_it_was(model):
         recorder = Recorder(kinds)
         still = _Still(model, names)
@@ -172,11 +172,12 @@ class _Examples:
 
     inputs: tuple[Array, ...]
     targets: tuple[Array, ...]
+    order: Ints
     graph: ChannelGraph
     structure: Any
 
-    def batch(self, rows: Array) -> tuple[Any, Any]:
-        walked = self.graph.walk
+    def batch(self, rows: Ints) -> tuple[Any, Any]:
+        walked, rows = self.graph.walk, self.order[rows]
         given = {
             key: array[rows].astype(walked.tensors[key].dtype)
             for key, array in zip(walked.inputs, self.inputs, strict=True)
@@ -239,12 +240,7 @@ def _load(
         for parts in (inputs, targets)
     )
     order = by_content([*x, *y], seed)
-    return _Examples(
-        tuple(array[order] for array in x),
-        tuple(array[order] for array in y),
-        graph,
-        structure,
-    )
+    return _Examples(tuple(x), tuple(y), order, graph, structure)
 
 
 def _check_numbers(target: Array | None) -> None:
