@@ -3,7 +3,8 @@
 Run `PYTHONPATH=tests python tests/benchmarks/criteria.py`; it goes on where it
 stopped, keeps the trained models in build/criteria and writes
 docs/results/criteria.jsonl and criteria.md. Some seconds a cell: all of them
-take hours, so name subjects or criteria to do those first.
+take hours, so name subjects or criteria to do those first. Either backend will
+do (KERAS_BACKEND): each row holds its own full model's error and where it ran.
 
 Every cell starts from the same trained model, takes a share of its parameters
 away, and trains on with the state of its optimizer. Errors are losses on test
@@ -38,6 +39,8 @@ from tf_diet.graph.build import build
 from tf_diet.graph.groups import Group
 from tf_diet.lottery.run_folder import save_model
 from tf_diet.progress import track
+from tf_diet.pruning.scaling import scalings
+from tf_diet.pruning.selection import scopes
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, MODELS = ROOT / "docs" / "results", ROOT / "build" / "criteria"
@@ -46,29 +49,35 @@ SCOPES = ("global", "local")
 SEEDS = (0, 1, 2)
 MORE = 5
 # The paper divides by the layer's largest score before it ranks globally.
-SCALED = ("magnitude", "mutual_information")
+SCALED = ("magnitude, sum", "mutual_information, max")
 # Of these every reduction is tried.
 REDUCED = (MutualInformation, InformationGain, Magnitude, L2, Taylor)
+# Of these every scope and scaling is.
+WIDER = ("information_gain, mean",)
 
 
 def compared() -> dict[str, Criterion]:
     """Returns everything compared, by its name in the table."""
-    plain = {name: criteria.get(name)() for name in criteria.names()}
-    reduced = {
-        f"{kind().name}, {reduce}": kind(reduce=reduce)
-        for kind in REDUCED
-        for reduce in ("sum", "mean", "max")
-        if reduce != kind().reduce
-    }
-    return {**plain, **reduced}
+    found = {}
+    for name in criteria.names():
+        kind = criteria.get(name)
+        if kind in REDUCED:
+            for reduce in ("sum", "mean", "max"):
+                found[f"{name}, {reduce}"] = kind(reduce=reduce)
+        else:
+            found[name] = kind()
+    return found
 
 
 def ways(name: str) -> list[tuple[str, str]]:
     """Returns the scalings and scopes in which a criterion is tried."""
-    scaled = [("max", "global")] if name in SCALED else []
-    if name in criteria.names():
-        return [*product(("none",), SCOPES), *scaled]
-    return [("none", "global")]
+    found = [*product(("none",), SCOPES)]
+    if name in SCALED:
+        found.append(("max", "global"))
+    if name in WIDER:
+        found += [*product(scalings.names(), ("global",))]
+        found += [*product(("none",), scopes.names())]
+    return list(dict.fromkeys(found))
 
 
 class Given(Criterion):
@@ -149,8 +158,10 @@ def page(rows: list[dict]) -> str:
         "A criterion that cannot judge enough units removes less than asked, "
         "and is left out. Written by `tests/benchmarks/criteria.py`.",
     ]
+    main = [r for r in rows if r["scope"] in SCOPES]
+    main = [r for r in main if r["scaling"] in ("none", "max")]
     for name in SUBJECTS:
-        mine = [r for r in rows if r["subject"] == name]
+        mine = [r for r in main if r["subject"] == name]
         if not mine:
             continue
         columns = sorted({(r["rate"], r["scope"]) for r in mine})
@@ -163,8 +174,13 @@ def page(rows: list[dict]) -> str:
         for key in _keys(mine):
             cells = [_cell(mine, key, c, best[c]) for c in columns]
             lines.append(f"| {_label(key)} | " + " | ".join(cells) + " |")
-    lines += [*_overall(rows), "", f"{stamp()}.", ""]
-    return "\n".join(lines)
+    lines += [*_overall(main), *_wider(rows)]
+    lines += ["", "Where the cells ran:", ""]
+    for ran_on in sorted({r["ran_on"] for r in rows}):
+        seeds = sorted({r["seed"] for r in rows if r["ran_on"] == ran_on})
+        named = ", ".join(map(str, seeds))
+        lines.append(f"- seed {named}: {ran_on}")
+    return "\n".join([*lines, ""])
 
 
 def _keys(rows: list[dict]) -> list[tuple[str, str]]:
@@ -212,16 +228,48 @@ def _first(row: tuple[list[float | None], str]) -> float:
 
 
 def _geometric(
-    rows: list[dict], key: tuple[str, str], scope: str, of: str
+    rows: list[dict],
+    key: tuple[str, str],
+    scope: str,
+    of: str = "after",
+    rates: tuple[float, ...] = RATES,
 ) -> float | None:
+    """Returns the mean over subjects and rates; None where a cell lacks."""
     logs = []
-    for name, rate in sorted({(r["subject"], r["rate"]) for r in rows}):
+    for name, rate in product(sorted({r["subject"] for r in rows}), rates):
         mine = [r for r in rows if r["subject"] == name]
         values = _values(mine, key, (rate, scope), of)
         if not values:
             return None
         logs.append(log(mean(values)))
     return exp(mean(logs))
+
+
+def _wider(rows: list[dict]) -> list[str]:
+    """Returns a table of scopes and scalings."""
+    lines = [
+        "",
+        "## Scopes and scalings",
+        "",
+        "Geometric mean over subjects, trained; the best first.",
+        "",
+        "| criterion | scope | scaling | "
+        + " | ".join(f"{rate:.0%}" for rate in RATES)
+        + " | in all |",
+        "|---" * (len(RATES) + 4) + "|",
+    ]
+    table = []
+    for name in WIDER:
+        for scaling, scope in ways(name):
+            key = (name, scaling)
+            each = [_geometric(rows, key, scope, rates=(r,)) for r in RATES]
+            found = [value for value in each if value]
+            if found:
+                whole = _geometric(rows, key, scope)
+                cells = [f"{v:.3f}" if v else "-" for v in (*each, whole)]
+                line = " | ".join([name, scope, scaling, *cells])
+                table.append((whole or float("inf"), f"| {line} |"))
+    return lines + [line for _, line in sorted(table)]
 
 
 def _values(
@@ -240,7 +288,7 @@ def _values(
 def _best(rows: list[dict], column: tuple[float, str]) -> tuple[float, float]:
     """Returns mean and half range of the best criterion of a column."""
     found = [v for k in _keys(rows) if (v := _values(rows, k, column, "after"))]
-    values = min(found, key=mean)
+    values = min(found, key=mean, default=[0.0])
     return mean(values), (max(values) - min(values)) / 2
 
 
@@ -277,6 +325,7 @@ def main() -> None:
         rows = [json.loads(line) for line in lines]
     identity = ("subject", "seed", "criterion", "scaling", "scope", "rate")
     done = {tuple(row[name] for name in identity) for row in rows}
+    ran_on = stamp()
     for seed, name in product(options.seeds, options.subjects):
         cells = {
             criterion: [
@@ -320,6 +369,7 @@ def main() -> None:
                     "full": full,
                     "rank_seconds": spent,
                     **found,
+                    "ran_on": ran_on,
                 }
                 rows.append(row)
                 print(json.dumps(row), flush=True)

@@ -129,7 +129,18 @@ def mct(name: str) -> dict:
     import tensorflow as tf
 
     _, size = SUBJECTS[name]
-    model = getattr(tf.keras.applications, name)(weights=None)
+
+    def renamed(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+        config = layer.get_config()
+        return type(layer).from_config(
+            {**config, "name": config["name"].replace("k", "c")}
+        )
+
+    # MCT 2.6.1 finds kernels by the letter k, which "block" has as well.
+    model = tf.keras.models.clone_model(
+        getattr(tf.keras.applications, name)(weights=None),
+        clone_function=renamed,
+    )
     rng = np.random.default_rng(0)
     image = rng.normal(size=(1, size, size, 3)).astype("float32")
 

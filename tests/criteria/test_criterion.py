@@ -88,7 +88,7 @@ def test_scores_of_several_places_become_one():
         (np.array([0, 1, 1, -1]), np.array([1.0, 2.0, 4.0, 100.0])),
         (np.array([1, 0]), np.array([6.0, -3.0])),
     ]
-    sums = Magnitude().combine(parts, 3)
+    sums = Magnitude(reduce="sum").combine(parts, 3)
     np.testing.assert_array_equal(sums, [-2.0, 12.0, 0.0])
     means = Magnitude(reduce="mean").combine(parts, 3)
     np.testing.assert_array_equal(means, [-1.0, 4.0, 0.0])

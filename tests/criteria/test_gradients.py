@@ -229,13 +229,13 @@ def test_scores_of_a_layer_worked_out_by_hand():
     contribution = (kernel * of_kernel.mean(axis=0)).sum(axis=0)
     contribution += bias * of_bias.mean(axis=0)
     for size in (40, 7):
-        taylor = scores(model, data, Taylor(batch_size=size))
+        taylor = scores(model, data, Taylor("sum", batch_size=size))
         np.testing.assert_allclose(taylor, np.abs(contribution), rtol=1e-4)
     largest = np.abs(
         [(kernel * of_kernel.mean(0)).sum(0), bias * of_bias.mean(0)]
     ).max(axis=0)
     np.testing.assert_allclose(
-        scores(model, data, Taylor(reduce="max")), largest, rtol=1e-4
+        scores(model, data, "taylor"), largest, rtol=1e-4
     )
     fisher = (kernel**2 * (of_kernel**2).mean(axis=0)).sum(axis=0)
     fisher += bias**2 * (of_bias**2).mean(axis=0)
@@ -259,7 +259,7 @@ def test_scores_of_a_layer_worked_out_by_hand():
 
 def test_taylor_is_the_slope_of_the_loss_as_a_unit_fades():
     model, (x, y), (kernel, bias), _ = linear()
-    taylor = scores(model, (x, y), "taylor")
+    taylor = scores(model, (x, y), Taylor("sum"))
     units = model.get_layer("units")
 
     def faded(unit, share):

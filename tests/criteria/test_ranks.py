@@ -35,26 +35,6 @@ def test_a_sort_carries_its_payload():
     np.testing.assert_array_equal(patterns[:, 1:] == patterns[:, :-1], tied)
 
 
-@pytest.mark.parametrize("bins", [4, 16, 32])
-def test_bins_have_equal_mass_and_split_no_tie(bins):
-    x = rows()
-    samples = x.shape[1]
-    bits = ranks.sort_with(x, np.zeros(samples, np.uint64))
-    edges = ranks.sorted_bins(bits, bins)
-    assert (np.diff(edges) >= 0).all()
-    assert (edges[:, 0] == 0).all()
-    assert (edges[:, -1] == samples).all()
-    assert np.ptp(np.diff(edges[0])) <= 1
-    ordered = np.sort(x, axis=1)
-    for row, cuts in zip(ordered, edges, strict=True):
-        inner = cuts[(cuts > 0) & (cuts < samples)]
-        assert (row[inner] != row[inner - 1]).all()
-        assert ranks.bin_codes(cuts).shape == row.shape
-    # The zeros of a rectified unit fill one bin and nothing else.
-    zeros = int((x[1] == 0).sum())
-    assert zeros in edges[1]
-
-
 @pytest.mark.parametrize("bins", copula.LEVELS)
 def test_quantised_gaussian_information(bins):
     """Against a direct sum over the cells of a fine grid."""

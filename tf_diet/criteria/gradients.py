@@ -110,8 +110,9 @@ class Taylor(OfGradients):
     the signs count, as they do in the loss.
 
     Args:
-        reduce: "sum" or "mean" over the weights that produce a unit, before
-            the absolute value is taken; "max" takes it of each weight first.
+        reduce: "max" over the weights that produce a unit, of the absolute
+            value of each; or "sum" or "mean" of them, whose absolute value
+            is taken afterwards.
         batch_size: the most examples that one gradient is taken of; it makes
             no difference but to time and memory.
 
@@ -121,6 +122,9 @@ class Taylor(OfGradients):
     """
 
     accumulates = frozenset({"mean"})
+
+    def __init__(self, reduce: str = "max", batch_size: int = BATCH) -> None:
+        super().__init__(reduce, batch_size)
 
     def score(self, group: Group, seen: Seen) -> Floats:
         """Scores the units of a group; see `Criterion.score`."""

@@ -92,7 +92,7 @@ class InformationGain(Criterion):
 
     Args:
         target_features: see `MutualInformation`.
-        reduce: "max", "mean" or "sum" over the tensors that carry the unit.
+        reduce: "mean", "max" or "sum" over the tensors that carry the unit.
         lags: see `MutualInformation`.
     """
 
@@ -101,7 +101,7 @@ class InformationGain(Criterion):
     def __init__(
         self,
         target_features: Callable[[Array], Any] | None = None,
-        reduce: str = "max",
+        reduce: str = "mean",
         lags: Sequence[int] = (0,),
     ) -> None:
         super().__init__(reduce)

@@ -30,7 +30,8 @@ class Magnitude(Criterion):
     Kernels, recurrent kernels and biases count, moving statistics do not.
 
     Args:
-        reduce: "sum", "mean" or "max" over those weights.
+        reduce: "mean", "max" or "sum" of what those weights say, each summed
+            by itself.
 
     Source:
         Esling et al., "Diet deep generative audio models with structured
@@ -38,6 +39,9 @@ class Magnitude(Criterion):
     """
 
     needs = frozenset({"weights"})
+
+    def __init__(self, reduce: str = "mean") -> None:
+        super().__init__(reduce)
 
     def score(self, group: Group, seen: Seen) -> Floats:
         """Scores the units of a group; see `Criterion.score`."""
@@ -66,13 +70,16 @@ class L2(_OfSquares):
     """The root of the sum of the squared weights that produce a unit.
 
     Args:
-        reduce: "sum", "mean" or "max" of the squared norms of those weights,
+        reduce: "mean", "max" or "sum" of the squared norms of those weights,
             before the root is taken.
 
     Source:
         Li et al., "Pruning filters for efficient ConvNets", ICLR 2017,
         section 3.1 (there with the absolute sum).
     """
+
+    def __init__(self, reduce: str = "mean") -> None:
+        super().__init__(reduce)
 
     def score(self, group: Group, seen: Seen) -> Floats:
         """Scores the units of a group; see `Criterion.score`."""

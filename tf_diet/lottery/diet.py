@@ -99,7 +99,7 @@ class LotteryDiet:
     """
 
     schedule: Schedule = ConstantRate()  # noqa: RUF009  (frozen itself)
-    criterion: str | Criterion = "mutual_information"
+    criterion: str | Criterion = "information_gain"
     scope: str = "global"
     scaling: str = "none"
     limits: Limits | None = None

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tf_diet.criteria.estimators import ranks
+from tf_diet.criteria.estimators.bins import Ints, equal_mass
 from tf_diet.criteria.estimators.chance import n_log_n
 from tf_diet.criteria.estimators.checks import (
     Array,
@@ -11,7 +12,6 @@ from tf_diet.criteria.estimators.checks import (
     check_units,
 )
 from tf_diet.criteria.estimators.features import class_codes
-from tf_diet.criteria.estimators.ranks import Ints
 from tf_diet.criteria.estimators.vector import to_nats
 
 _UNITS = 32
@@ -77,15 +77,13 @@ def _histogram(rows: Array, codes: Ints, counts: Ints) -> tuple[Floats, Floats]:
     """Returns nats without the bias of chance, and their standard error."""
     samples, number = len(codes), len(counts)
     bins = _bins(samples, number)
-    bits = ranks.sort_with(ranks.float32_order(rows), codes.astype(np.uint64))
-    edges = ranks.sorted_bins(bits, bins)
-    sorted_codes = ranks.low(bits)
+    binned = equal_mass(rows, bins)
     table = n_log_n(samples)
     nats, error = np.empty(len(rows)), np.empty(len(rows))
     for unit in range(len(rows)):
-        cells = ranks.bin_codes(edges[unit]) * number + sorted_codes[unit]
+        cells = binned.codes[unit].astype(np.int64) * number + codes
         joint = np.bincount(cells, minlength=bins * number)
-        mass = np.diff(edges[unit])
+        mass = binned.counts[unit]
         plug_in = table[joint].sum() - table[mass].sum() - table[counts].sum()
         freedom = (np.sum(mass > 0) - 1) * (number - 1)
         nats[unit] = (plug_in + table[samples] - freedom / 2) / samples

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from tf_diet.criteria.estimators.bins import Ints
 from tf_diet.criteria.estimators.checks import (
     Array,
     Floats,
@@ -12,7 +13,7 @@ from tf_diet.criteria.estimators.checks import (
     is_label,
 )
 from tf_diet.criteria.estimators.features import class_codes
-from tf_diet.criteria.estimators.ranks import Ints, standardised
+from tf_diet.criteria.estimators.ranks import standardised
 
 # Bandwidths of the ensemble, in units of the basic one.
 SCALES = tuple(np.linspace(1.0, 3.0, 8))

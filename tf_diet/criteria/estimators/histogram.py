@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_diet.criteria.estimators import ranks
+from tf_diet.criteria.estimators.bins import MOST_BINS, Ints, equal_mass
 from tf_diet.criteria.estimators.chance import n_log_n
 from tf_diet.criteria.estimators.checks import (
     Array,
@@ -12,16 +12,16 @@ from tf_diet.criteria.estimators.checks import (
     is_label,
 )
 from tf_diet.criteria.estimators.features import class_codes
-from tf_diet.criteria.estimators.ranks import Ints
 from tf_diet.errors import InputError
 
 
 def histogram(x: Array, y: Array, *, corrected: bool = True) -> Floats:
-    """Mutual information of two sides cut into N^(1/3) bins of equal mass.
+    """Mutual information of two sides cut into bins of equal mass.
 
-    The plug-in value less what chance adds, (rows - 1)(columns - 1) / 2N,
-    counting filled bins; not less than 0. It is low on sharp dependence,
-    which one resolution blurs; "ladder" is this and a correction for it.
+    There are N^(1/3) bins, at most 128. From the plug-in value goes what
+    chance adds, (rows - 1)(columns - 1) / 2N, counting filled bins; not less
+    than 0 is left. It is low on sharp dependence, which one resolution blurs;
+    "ladder" is this and a correction for it.
 
     Args:
         x: units.
@@ -44,7 +44,7 @@ def histogram(x: Array, y: Array, *, corrected: bool = True) -> Floats:
     x = check_units(x)
     y = check_target(y, len(x))
     samples = len(y)
-    bins = max(2, round(samples ** (1 / 3)))
+    bins = min(max(2, round(samples ** (1 / 3))), MOST_BINS)
     if is_label(y):
         codes = class_codes(y)
     elif y.ndim == 1:
@@ -74,11 +74,4 @@ def bin_of_each(values: Array, bins: int) -> Ints:
     Shapes:
         values: (samples,).
     """
-    row = ranks.float32_order(values[None])
-    index = np.arange(len(values), dtype=np.uint64)
-    bits = ranks.sort_with(row, index)
-    codes = np.empty(len(values), np.int64)
-    codes[ranks.low(bits)[0]] = ranks.bin_codes(
-        ranks.sorted_bins(bits, bins)[0]
-    )
-    return codes
+    return equal_mass(values[None], bins).codes[0].astype(np.int64)

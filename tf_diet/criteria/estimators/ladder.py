@@ -9,12 +9,14 @@ form is found by the histograms.
 import dataclasses
 import functools
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from tf_diet.criteria.estimators import copula, ranks
+from tf_diet.criteria.estimators import copula
+from tf_diet.criteria.estimators.bins import Binned, Ints, equal_mass
 from tf_diet.criteria.estimators.chance import n_log_n, split_gain
 from tf_diet.criteria.estimators.checks import (
     Array,
@@ -24,12 +26,9 @@ from tf_diet.criteria.estimators.checks import (
     check_units,
 )
 from tf_diet.criteria.estimators.climb import Rungs, climb
-from tf_diet.criteria.estimators.ranks import Ints
 
-# Units that are worked on together: their sorted rows, and their histograms,
-# stay in the processor's cache.
-_SORTED = 8
-_COUNTED = 32
+# Units that are worked on together: more take memory, fewer take longer.
+_TOGETHER = 64
 # A side with less than this variance left is made of ties, not of bins.
 _CONTINUOUS = 0.9
 # A bin is split evenly enough for its halves to be told apart.
@@ -62,9 +61,7 @@ def ladder(x: Array, y: Array, *, z: float = 3.75) -> Floats:
     bins = _bins(len(x))
     target = _target(y, bins)
     rungs, most = [], []
-    for start in range(0, x.shape[1], _COUNTED):
-        chunk = slice(start, start + _COUNTED)
-        rows = ranks.float32_order(np.ascontiguousarray(x[:, chunk].T))
+    for rows in _rows(x):
         counted = _count(rows, target, bins)
         rungs.append(_rungs(counted, target))
         # A unit with one bin that holds anything says nothing.
@@ -75,11 +72,21 @@ def ladder(x: Array, y: Array, *, z: float = 3.75) -> Floats:
     return np.clip(information, 0.0, allowed)
 
 
+def _rows(x: Array) -> Iterator[Array]:
+    """Yields some units at a time, one a row."""
+    for start in range(0, x.shape[1], _TOGETHER):
+        read = x[:, start : start + _TOGETHER]
+        if not x.flags.f_contiguous:
+            # Whole lines of memory are read once, and turned in the cache.
+            read = np.ascontiguousarray(read)
+        yield np.ascontiguousarray(read.T)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Target:
     """What is prepared once for all units."""
 
-    codes: Ints
+    codes: npt.NDArray[np.uint8]
     counts: Ints
     scores: Floats
     variance: float
@@ -105,44 +112,24 @@ def _bins(samples: int) -> int:
 
 
 def _target(y: Array, bins: int) -> _Target:
-    row = ranks.float32_order(y[None])
-    bits = ranks.sort_with(row, np.arange(len(y), dtype=np.uint64))
-    edges = ranks.sorted_bins(bits, bins)
-    codes = np.empty(len(y), np.int64)
-    codes[ranks.low(bits)[0]] = ranks.bin_codes(edges[0])
-    counts = np.diff(edges)
-    scores = _bin_scores(edges, len(y))
+    binned = equal_mass(y[None], bins)
+    counts = binned.counts
+    scores = _bin_scores(binned.edges, len(y))
     variance = float(np.sum(counts * scores**2) / len(y))
-    most = _most(bits, edges)
-    return _Target(codes, counts[0], scores[0], variance, float(most[0]))
+    most = float(_most(binned)[0])
+    return _Target(binned.codes[0], counts[0], scores[0], variance, most)
 
 
 def _count(rows: Array, target: _Target, bins: int) -> _Counted:
     units, samples = rows.shape
-    edges = np.empty((units, bins + 1), np.int64)
-    joint = np.empty((units, bins, bins), np.int64)
-    most = np.empty(units)
-    for start in range(0, units, _SORTED):
-        chunk = slice(start, start + _SORTED)
-        bits = ranks.sort_with(rows[chunk], target.codes.view(np.uint64))
-        edges[chunk] = ranks.sorted_bins(bits, bins)
-        most[chunk] = _most(bits, edges[chunk])
-        joint[chunk] = _histograms(ranks.low(bits), edges[chunk])
-    scores = _bin_scores(edges, samples)
-    return _Counted(joint, np.diff(edges), scores, most)
-
-
-def _histograms(codes: Ints, edges: Ints) -> Ints:
-    """Counts target codes, given in the order of each unit, by its bins."""
-    units, samples = codes.shape
-    bins = edges.shape[1] - 1
-    regular = np.arange(bins + 1) * samples // bins
-    cells = codes + ranks.bin_codes(regular) * bins
-    for unit in np.flatnonzero((edges != regular).any(axis=1)):
-        cells[unit] = codes[unit] + ranks.bin_codes(edges[unit]) * bins
-    cells += np.arange(units)[:, None] * bins**2
+    binned = equal_mass(rows, bins)
+    within = binned.codes * np.uint16(bins)
+    within += target.codes
+    cells = within + np.arange(units)[:, None] * bins**2
     counts = np.bincount(cells.ravel(), minlength=units * bins**2)
-    return counts.reshape(units, bins, bins)
+    joint = counts.reshape(units, bins, bins)
+    scores = _bin_scores(binned.edges, samples)
+    return _Counted(joint, binned.counts, scores, _most(binned))
 
 
 def _bin_scores(edges: Ints, samples: int) -> Floats:
@@ -151,20 +138,13 @@ def _bin_scores(edges: Ints, samples: int) -> Floats:
     return np.diff(total) / np.maximum(np.diff(edges), 1)
 
 
-def _most(bits: npt.NDArray[np.uint64], edges: Ints) -> Floats:
+def _most(binned: Binned) -> Floats:
     """The entropy of units whose bins hold one value each, else infinity."""
-    most = np.full(len(bits), np.inf)
-    ends = np.maximum(edges[:, 1:] - 1, 0)
-    in_first = bits[np.arange(len(bits)), ends[:, 0]]
-    # Few units get past this: the first bin of a continuous one is mixed.
-    for unit in np.flatnonzero(ranks.high(in_first) == ranks.high(bits[:, 0])):
-        counts = np.diff(edges[unit])
-        filled = counts > 0
-        lasts = bits[unit, ends[unit]][filled]
-        firsts = bits[unit, edges[unit, :-1][filled]]
-        if np.array_equal(ranks.high(firsts), ranks.high(lasts)):
-            share = counts[filled] / bits.shape[1]
-            most[unit] = -np.sum(share * np.log(share))
+    most = np.full(len(binned.pure), np.inf)
+    for unit in np.flatnonzero(binned.pure):
+        counts = binned.counts[unit]
+        share = counts[counts > 0] / counts.sum()
+        most[unit] = -np.sum(share * np.log(share))
     return most
 
 
@@ -215,8 +195,8 @@ def _levels(counted: _Counted, target: _Target) -> list[_Level]:
     table = n_log_n(samples)
     levels: list[_Level] = []
     while True:
-        cells = table[joint].sum(axis=(1, 2)) - table[rows].sum(axis=1)
-        plug_in = (cells - table[columns].sum() + table[samples]) / samples
+        cells = _summed(table, joint) - _summed(table, rows)
+        plug_in = (cells - _summed(table, columns) + table[samples]) / samples
         bins = joint.shape[1]
         levels.insert(0, _Level(bins, joint, rows, columns, plug_in))
         if bins == copula.LEVELS[0]:
@@ -238,18 +218,22 @@ def _chance_gain(coarse: _Level, fine: _Level) -> Floats:
     most = int(fine.rows.sum(axis=1).max())
     four, two = split_gain(most, 4), split_gain(most, 2)
     joint = coarse.joint
-    r, c = in_rows[:, :, None], in_columns[:, None, :]
-    if r.all() and c.all():
-        gain = four[joint]
-    else:
-        gain = np.where(r & c, four[joint], np.where(r | c, two[joint], 0))
     marginals = in_rows.sum(axis=1) + in_columns.sum(axis=1)
+    if in_rows.all() and in_columns.all():
+        return _summed(four, joint) - marginals / 2
+    r, c = in_rows[:, :, None], in_columns[:, None, :]
+    gain = np.where(r & c, four[joint], np.where(r | c, two[joint], 0))
     return gain.sum(axis=(1, 2)) - marginals / 2
 
 
 def _splits(counts: Ints) -> np.ndarray:
-    halves = counts.reshape(len(counts), -1, 2)
-    return halves.min(axis=2) > _SPLIT * halves.sum(axis=2)
+    left, right = counts[:, ::2], counts[:, 1::2]
+    return np.minimum(left, right) > _SPLIT * (left + right)
+
+
+def _summed(table: Floats, counts: Ints) -> Floats:
+    """Looks counts up and sums them for every unit."""
+    return table.take(counts.reshape(len(counts), -1)).sum(axis=1)
 
 
 def _filled(counts: Ints) -> Ints:

@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from tf_diet.criteria.estimators.bins import Ints
 from tf_diet.criteria.estimators.checks import Array, Floats
 
 # A float32 widened to float64 leaves 29 low bits of the mantissa empty. A
 # payload put there is carried along by a plain sort, which numpy vectorises;
 # argsort is three times slower.
 PAYLOAD_BITS = 29
-
-Ints = npt.NDArray[np.int64]
 
 
 def float32_order(rows: Array) -> npt.NDArray[np.float32]:
@@ -116,53 +115,6 @@ def standardised(rows: Floats) -> Floats:
     scale = np.sqrt(np.mean(centred**2, axis=1, keepdims=True))
     safe = np.where(constant | (scale == 0), 1.0, scale)
     return np.where(constant, 0.0, centred / safe)
-
-
-def sorted_bins(bits: npt.NDArray[np.uint64], bins: int) -> Ints:
-    """Cuts sorted samples into bins of equal mass that split no tie.
-
-    A tied run that covers several cuts gets a bin of its own; one that covers
-    a single cut pushes it to the nearer end of the run.
-
-    Args:
-        bits: what `sort_with` returned, one unit a row.
-        bins: how many bins; some stay empty where values are tied.
-
-    Shapes:
-        bits: (units, samples).
-
-    Returns:
-        (units, bins + 1) positions; bin b holds [b] up to [b + 1].
-    """
-    units, samples = bits.shape
-    cuts = np.arange(bins + 1) * samples // bins
-    inner = cuts[1:-1]
-    edges = np.tile(cuts, (units, 1))
-    tied = high(bits[:, inner]) == high(bits[:, inner - 1])
-    for unit in np.flatnonzero(tied.any(axis=1)):
-        starts, ends = _runs(high(bits[unit]))
-        run = np.searchsorted(starts, inner, side="right") - 1
-        edges[unit, 1:-1] = _move_cuts(inner, starts[run], ends[run])
-    return edges
-
-
-def _move_cuts(cuts: Ints, starts: Ints, ends: Ints) -> Ints:
-    inside = cuts > starts
-    first = inside & np.r_[True, starts[1:] != starts[:-1]]
-    # The cut before the first inner one may sit exactly at the run's start.
-    alone = first & np.r_[starts[1:] != starts[:-1], True]
-    nearer = np.where(cuts - starts <= ends - cuts, starts, ends)
-    moved = np.where(first, starts, ends)
-    return np.where(inside, np.where(alone, nearer, moved), cuts)
-
-
-def bin_codes(edges: Ints) -> Ints:
-    """Returns the bin of every sorted position of one unit.
-
-    Shapes:
-        edges: (bins + 1,), as one row of `sorted_bins`.
-    """
-    return np.repeat(np.arange(len(edges) - 1), np.diff(edges))
 
 
 def _runs(patterns: npt.NDArray[np.uint64]) -> tuple[Ints, Ints]:
