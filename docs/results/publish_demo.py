@@ -78,7 +78,7 @@ def deployment(summary: dict) -> str:
 def block(summary: dict) -> str:
     """Returns everything between the marks."""
     machine = summary["machine"]
-    compared = bool(summary["compared"])
+    compared = len(summary["compared"])
     flags = " DEMO_FLAGS=--compare" if compared else ""
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
     return "\n\n".join(
@@ -93,7 +93,7 @@ def block(summary: dict) -> str:
             f"{machine['cores']} cores ({machine['system']}, "
             f"{machine['processor']}; {versions}), "
             f"seed {summary['seed']}"
-            + (", all three criteria together" if compared else "")
+            + (f", all {compared + 1} criteria together" if compared else "")
             + f". Regenerate with `make demo{flags}` and "
             "`docs/results/publish_demo.py`.",
             END,

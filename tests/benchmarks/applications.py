@@ -3,7 +3,8 @@
 Run `PYTHONPATH=tests python tests/benchmarks/applications.py`; it goes on
 where it stopped and writes docs/results/applications.jsonl and .md. Each model
 has random weights, biases and statistics; at each rate the scores are random
-and uneven over the groups.
+and uneven over the groups. Hundreds of random layers on end may blow a rounding
+up, so what is off by more than float32's bound is measured in float64 again.
 """
 
 import argparse
@@ -26,6 +27,8 @@ from tf_diet.testing import law_error, random_inputs, randomise
 RATES = (0.1, 0.5, 0.9, 0.99)
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "results"
 LARGER = {"Inception": 75, "Xception": 71}
+# The law's bound in float32.
+BOUND = 1e-5
 
 
 def measure(name: str) -> dict:
@@ -62,6 +65,15 @@ def measure(name: str) -> dict:
     }
 
 
+def double(name: str) -> list[float]:
+    """Returns the errors of a row in float64."""
+    keras.config.set_dtype_policy("float64")
+    try:
+        return measure(name)["errors"]
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def table(rows: list[dict]) -> str:
     """Returns the page."""
     lines = [
@@ -87,6 +99,13 @@ def table(rows: list[dict]) -> str:
             f"{row['barriers']} | {max(row['errors']):.1e} | "
             f"{max(row['reached']):.1%} | {plan:.2f} | {apply:.2f} |"
         )
+    again = [
+        f"{row['model']} in float64: {max(row['errors64']):.1e}"
+        for row in rows
+        if "errors64" in row
+    ]
+    if again:
+        lines += ["", "; ".join(again) + "."]
     return "\n".join(
         [
             *lines,
@@ -114,12 +133,18 @@ def main() -> None:
             row = json.loads(line)
             rows[row["model"]] = row
     for name in track(options.names, "architectures"):
-        if name not in rows:
+        row = dict(rows.get(name, {}))
+        if not row:
             keras.backend.clear_session()
-            rows[name] = measure(name)
-            print(json.dumps(rows[name]), flush=True)
-            lines = [json.dumps(r) + "\n" for r in rows.values()]
-            write_text(store, "".join(lines))
+            row = measure(name)
+        if max(row["errors"]) > BOUND and "errors64" not in row:
+            keras.backend.clear_session()
+            row["errors64"] = double(name)
+        if row != rows.get(name):
+            print(json.dumps(row), flush=True)
+        rows[name] = row
+        lines = [json.dumps(r) + "\n" for r in rows.values()]
+        write_text(store, "".join(lines))
     order = [rows[name] for name in zoo.names() if name in rows]
     write_text(FOLDER / "applications.md", table(order))
 

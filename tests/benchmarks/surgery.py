@@ -133,7 +133,7 @@ def mct(name: str) -> dict:
     def renamed(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         config = layer.get_config()
         return type(layer).from_config(
-            {**config, "name": config["name"].replace("k", "c")}
+            {**config, "name": config["name"].replace("k", "K")}
         )
 
     # MCT 2.6.1 finds kernels by the letter k, which "block" has as well.

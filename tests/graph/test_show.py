@@ -9,7 +9,7 @@ import pytest
 from keras import layers, ops
 
 import tf_diet
-from tf_diet.errors import InputError
+from tf_diet.errors import DietError, InputError
 from tf_diet.graph.picture import dot, outline, picture
 from tf_diet.graph.show import describe, group_shares, users
 
@@ -73,6 +73,15 @@ def test_table_says_who_makes_who_uses_and_what_stays():
     loose = describe(tf_diet.inspect(forked(), exact=False))
     assert "inexact: d (7 units): 'norm'" in loose
     assert "pinned: d" not in loose
+
+
+def test_a_model_is_shown_as_its_graph(tmp_path):
+    model = forked()
+    assert describe(model) == describe(tf_diet.inspect(model))
+    written = picture(model, tmp_path / "model.dot").read_text("utf-8")
+    assert written == dot(tf_diet.inspect(model))
+    with pytest.raises(DietError, match="model"):
+        describe("model.keras")
 
 
 def test_shares_count_weight_elements():

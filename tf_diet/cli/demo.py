@@ -6,7 +6,7 @@ both interpreters and writes sounds, plot, C++ files, an Arduino sketch and
 summary.json.
 
     tf-diet demo --output demo_output
-    tf-diet demo --compare          the same under random and magnitude too
+    tf-diet demo --compare          the same under other criteria too
     tf-diet demo --resume           go on after an interruption
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import logging
 
-from tf_diet.demo.job import run_demo
+from tf_diet.demo.job import COMPARED, run_demo
 from tf_diet.demo.recipe import Recipe
 
 
@@ -39,8 +39,8 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--compare",
         action="store_true",
-        help="run the same rounds under criterion random and magnitude as "
-        "well (about twice the time)",
+        help="run the same rounds under other criteria as well "
+        f"({', '.join(COMPARED)}; about twice the time)",
     )
     parser.add_argument(
         "--quick",

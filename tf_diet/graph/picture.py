@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -17,7 +18,7 @@ from tf_diet.files import replacing, write_text
 from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Vector
-from tf_diet.graph.show import labels_of, shortened
+from tf_diet.graph.show import graph_of, labels_of, shortened
 
 _DRAWN = (".svg", ".png", ".pdf")
 _SOURCE = (".dot", ".gv")
@@ -44,11 +45,11 @@ class Node:
     name: str
 
 
-def picture(graph: ChannelGraph, path: str | os.PathLike[str]) -> Path:
+def picture(graph: Any, path: str | os.PathLike[str]) -> Path:
     """Draws which groups feed which, and where the graph stops.
 
     Args:
-        graph: the channel graph.
+        graph: the channel graph, or a model.
         path: what to write: .svg, .png or .pdf (drawn by Graphviz), .dot or
             .gv (its source), or .txt. Where there is no Graphviz, a text of
             the same name that ends in .txt is written instead.
@@ -58,8 +59,9 @@ def picture(graph: ChannelGraph, path: str | os.PathLike[str]) -> Path:
 
     Raises:
         InputError: the file ends in something else, or Graphviz fails.
+        UnsupportedModelError: it is a model that cannot be walked.
     """
-    path = Path(path)
+    graph, path = graph_of(graph), Path(path)
     suffix = path.suffix.lower()
     if suffix in _SOURCE:
         return write_text(path, dot(graph))

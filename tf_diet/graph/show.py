@@ -37,16 +37,25 @@ def inspect(
     return build(model, Options(exact=exact, probe=probe))
 
 
-def describe(graph: ChannelGraph, width: int = _WIDTH) -> str:
+def graph_of(shown: Any) -> ChannelGraph:
+    """Returns a channel graph itself, or that of a model."""
+    return shown if isinstance(shown, ChannelGraph) else inspect(shown)
+
+
+def describe(graph: Any, width: int = _WIDTH) -> str:
     """Returns what can be removed as text: a table, then what stays and why.
 
     A row is a group: units that are removed one by one, with the layers that
     make them (all lose the same) and those that use them.
 
     Args:
-        graph: the channel graph.
+        graph: the channel graph, or a model.
         width: of the longest line, in characters.
+
+    Raises:
+        UnsupportedModelError: it is a model that cannot be walked.
     """
+    graph = graph_of(graph)
     # Three columns share what the two of numbers and the gaps leave.
     room = max((width - 23) // 3, 8)
     table = Table(box=None, pad_edge=False)
