@@ -245,7 +245,7 @@ def page(rows: list[dict]) -> str:
         "Half of the parameters (tf_diet, MCT) or of the channels "
         "(Torch-Pruning) go; tf_diet and Torch-Pruning rank by magnitude over "
         "the whole model, MCT by its Hessian score. Extra memory is beyond "
-        "the model itself.",
+        "the model itself. MCT ran beside other work on the same two cores.",
         "",
         "| model | tool | seconds | bound | extra MB | weights MB |",
         "|---|---|---|---|---|---|",
