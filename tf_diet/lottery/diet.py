@@ -22,6 +22,7 @@ from tf_diet.lottery.run_folder import (
 )
 from tf_diet.lottery.schedules import ConstantRate, Schedule
 from tf_diet.lottery.training_view import TrainingView
+from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan as make_plan
@@ -59,22 +60,55 @@ class Run:
         """The tickets of all finished rounds; the first is the full model."""
         return [self.folder.ticket(line) for line in self.folder.rounds()]
 
-    def best(self, *, error_multiplier: float = 1.0) -> Ticket:
-        """Returns the smallest ticket that is good enough.
+    def best(
+        self, *, error_multiplier: float | None = None, to: Budget | None = None
+    ) -> Ticket:
+        """Returns the smallest ticket that is good enough, or the best small.
 
         Judged by the validation error, so that the test error stays honest.
 
         Args:
             error_multiplier: the largest validation error allowed, over that
-                of the full model.
+                of the full model; 1.0 when neither is given. The full model
+                where no ticket is as good.
+            to: what the ticket may cost: of those that cost no more, the one
+                with the least error is returned.
+
+        Raises:
+            InputError: both are given, or no ticket meets the budget.
         """
         tickets = self.tickets
-        bound = error_multiplier * tickets[0].line.validation_error
+        if to is not None:
+            if error_multiplier is not None:
+                raise InputError(
+                    "One bound chooses a ticket: of its error or of its cost. "
+                    f"Received: error_multiplier={error_multiplier}, to={to}. "
+                    "Pass one of them."
+                )
+            return _within(tickets, to)
+        multiplier = 1.0 if error_multiplier is None else error_multiplier
+        bound = multiplier * tickets[0].line.validation_error
         good = [t for t in tickets if t.line.validation_error <= bound]
         return min(good or tickets[:1], key=lambda t: t.line.parameters)
 
     def __repr__(self) -> str:
         return f"<Run of {len(self.tickets)} rounds in {self.folder.folder}>"
+
+
+def _within(tickets: Sequence[Ticket], to: Budget) -> Ticket:
+    """Returns the ticket of the least error that costs no more."""
+    costs = {}
+    for ticket in sorted(tickets, key=lambda t: t.line.validation_error):
+        graph = build(ticket.load())
+        costs[ticket.line.round] = to.costs(graph, graph.everything)
+        if to.met(costs[ticket.line.round]):
+            return ticket
+    smallest = min(tickets, key=lambda t: t.line.parameters).line.round
+    raise InputError(
+        f"No ticket meets the budget. Received: {to}; the smallest, of round "
+        f"{smallest}, comes to {costs[smallest]}. Allow more, or run more "
+        "rounds."
+    )
 
 
 @dataclass(frozen=True)
@@ -87,7 +121,9 @@ class LotteryDiet:
         scope: whom a unit is ranked against.
         scaling: how scores are made comparable.
         limits: what must be respected.
-        reset: what survivors start from: "rewind" or "reinit".
+        reset: what survivors start from: "rewind" (their early weights),
+            "lr_rewind" (their trained weights and the early optimizer),
+            "none" (both as they are) or "reinit".
         rewind_epoch: the early epoch whose weights are kept.
         evaluate: returns the error of a model on data.
         batch_size: of training on arrays; other data comes in batches.

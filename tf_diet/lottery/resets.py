@@ -30,6 +30,35 @@ def rewind(
     return plan.apply(early)
 
 
+@register_reset("lr_rewind")
+def lr_rewind(
+    plan: PruningPlan, trained: keras.Model, early: keras.Model
+) -> keras.Model:
+    """Survivors keep their trained weights; the optimizer is rewound.
+
+    Its step and its slots are those of the early epoch, so a learning-rate
+    schedule repeats itself.
+
+    Source:
+        Renda et al., "Comparing Rewinding and Fine-tuning in Neural Network
+        Pruning", ICLR 2020, section 3.
+    """
+    model = plan.apply(early)
+    model.set_weights(plan.apply(trained).get_weights())
+    return model
+
+
+@register_reset("none")
+def none(
+    plan: PruningPlan, trained: keras.Model, early: keras.Model
+) -> keras.Model:
+    """Survivors and the optimizer go on as they were: fine-tuning.
+
+    A learning-rate schedule goes on where it ended, which may be at zero.
+    """
+    return plan.apply(trained)
+
+
 @register_reset("reinit")
 def reinit(
     plan: PruningPlan, trained: keras.Model, early: keras.Model
