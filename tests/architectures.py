@@ -37,7 +37,13 @@ def check_architecture(name, folder, rates=RATES):
     assert not graph.barriers
     x = random_inputs(model, batch=1)
     for seed, rate in enumerate(rates):
-        plan = tf_diet.plan(model, rate=rate, criterion=zoo.Uneven(), seed=seed)
+        plan = tf_diet.plan(
+            model,
+            rate=rate,
+            criterion=zoo.Uneven(),
+            scaling="none",
+            seed=seed,
+        )
         assert plan.reached >= rate or "minimum" in plan.not_reached
         assert law_error(model, plan.kept_units, x, graph, masked) <= 1e-5
         if rate == 0.5:

@@ -42,7 +42,13 @@ def measure(name: str) -> dict:
     errors, reached = [], []
     for seed, rate in enumerate(RATES):
         started = time.perf_counter()
-        plan = tf_diet.plan(model, rate=rate, criterion=zoo.Uneven(), seed=seed)
+        plan = tf_diet.plan(
+            model,
+            rate=rate,
+            criterion=zoo.Uneven(),
+            scaling="none",
+            seed=seed,
+        )
         planned = time.perf_counter()
         small = plan.apply(model)
         applied = time.perf_counter()

@@ -113,7 +113,11 @@ def main() -> None:
         model = zoo.make(name, zoo.FAMILIES[name])
         shares = [
             tf_diet.plan(
-                model, rate=0.99, criterion=zoo.Uneven(), limits=limits
+                model,
+                rate=0.99,
+                criterion=zoo.Uneven(),
+                scaling="none",
+                limits=limits,
             ).reached
             for limits in (None, tf_diet.Limits(max_rate=1.0))
         ]

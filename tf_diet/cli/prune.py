@@ -54,7 +54,7 @@ def add_arguments(parser: Any) -> None:
     )
     parser.add_argument(
         "--scaling",
-        default="none",
+        default="rank",
         help="how scores of different groups are made comparable, for scopes "
         "that compare them. max, dimension, rank, z_score: within the group; "
         "fan_in, fan_out: by the weights that make or read a unit; "

@@ -137,7 +137,7 @@ class LotteryDiet:
     schedule: Schedule = ConstantRate()  # noqa: RUF009  (frozen itself)
     criterion: str | Criterion = "information_gain"
     scope: str = "global"
-    scaling: str = "none"
+    scaling: str = "rank"
     limits: Limits | None = None
     reset: str = "rewind"
     rewind_epoch: int = 2

@@ -44,7 +44,7 @@ def plan(
     to: Budget | None = None,
     criterion: str | Criterion = "information_gain",
     scope: str | Scope = "global",
-    scaling: str | Scaling = "none",
+    scaling: str | Scaling = "rank",
     limits: Limits | None = None,
     seed: int = 0,
 ) -> PruningPlan:
@@ -62,9 +62,9 @@ def plan(
         criterion: how much a unit matters: a registered name or an instance.
         scope: whom a unit is ranked against: "global", "local",
             "isomorphic", "global_then_local", or a function.
-        scaling: how scores are made comparable: "none", "max", "dimension",
-            "rank", "z_score", "fan_in", "fan_out", "per_parameter",
-            "per_flop", "per_byte", or a function.
+        scaling: how scores are made comparable: "rank", "none", "max" (the
+            paper's), "dimension", "z_score", "fan_in", "fan_out",
+            "per_parameter", "per_flop", "per_byte", or a function.
         limits: what must be respected.
         seed: of every random choice.
 
@@ -93,7 +93,7 @@ def prune(
     to: Budget | None = None,
     criterion: str | Criterion = "information_gain",
     scope: str | Scope = "global",
-    scaling: str | Scaling = "none",
+    scaling: str | Scaling = "rank",
     limits: Limits | None = None,
     repair: str | Repair | None = None,
     seed: int = 0,
