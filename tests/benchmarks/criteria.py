@@ -48,12 +48,16 @@ RATES = (0.5, 0.8, 0.95)
 SCOPES = ("global", "local")
 SEEDS = (0, 1, 2)
 MORE = 5
-# The paper divides by the layer's largest score before it ranks globally.
-SCALED = ("magnitude, sum", "mutual_information, max")
+# The paper divides by the layer's largest score before it ranks globally; by
+# default ranks meet.
+SCALED = {
+    "magnitude, sum": ("max",),
+    "mutual_information, max": ("max", "rank"),
+}
 # Of these every reduction is tried.
 REDUCED = (MutualInformation, InformationGain, Magnitude, L2, Taylor)
 # Of these every scope and scaling is.
-WIDER = ("information_gain, mean",)
+WIDER = ("information_gain, mean", "mutual_information, max")
 
 
 def compared() -> dict[str, Criterion]:
@@ -72,8 +76,7 @@ def compared() -> dict[str, Criterion]:
 def ways(name: str) -> list[tuple[str, str]]:
     """Returns the scalings and scopes in which a criterion is tried."""
     found = [*product(("none",), SCOPES)]
-    if name in SCALED:
-        found.append(("max", "global"))
+    found += [*product(SCALED.get(name, ()), ("global",))]
     if name in WIDER:
         found += [*product(scalings.names(), ("global",))]
         found += [*product(("none",), scopes.names())]
@@ -159,7 +162,7 @@ def page(rows: list[dict]) -> str:
         "and is left out. Written by `tests/benchmarks/criteria.py`.",
     ]
     main = [r for r in rows if r["scope"] in SCOPES]
-    main = [r for r in main if r["scaling"] in ("none", "max")]
+    main = [r for r in main if r["scaling"] in ("none", "max", "rank")]
     for name in SUBJECTS:
         mine = [r for r in main if r["subject"] == name]
         if not mine:

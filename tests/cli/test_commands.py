@@ -63,7 +63,7 @@ def test_prune_writes_a_smaller_model_and_its_plan(saved, tmp_path, capsys):
     full = keras.models.load_model(saved / "net.keras")
     assert small.count_params() <= 0.6 * full.count_params()
     plan = json.loads((tmp_path / "plan.json").read_text())
-    assert plan["settings"]["criterion"] == "information_gain"
+    assert plan["settings"]["criterion"] == "mutual_information"
     code, text = run(capsys, *arguments)
     assert code == 2
     assert "--overwrite" in text

@@ -137,9 +137,9 @@ def test_l2_is_the_norm_of_what_produces_a_unit():
     whole = units(model, L2(reduce="sum"))
     np.testing.assert_allclose(whole, [5.0, 3.0, 1.0])
     # The same but for a factor where all units have as many weights.
-    mean = units(model, "l2")
+    mean = units(model, L2(reduce="mean"))
     np.testing.assert_allclose(mean, np.divide([5.0, 3.0, 1.0], np.sqrt(2)))
-    largest = units(model, L2(reduce="max"))
+    largest = units(model, "l2")
     np.testing.assert_allclose(largest, [4.0, np.sqrt(5), 1.0])
 
 

@@ -39,7 +39,7 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument("--data", help="calibration data, an .npz file")
     parser.add_argument(
         "--criterion",
-        default="information_gain",
+        default="mutual_information",
         help=f"one of {', '.join(criteria.names())} (default: %(default)s)",
     )
     parser.add_argument(

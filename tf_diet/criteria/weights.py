@@ -70,7 +70,7 @@ class L2(_OfSquares):
     """The root of the sum of the squared weights that produce a unit.
 
     Args:
-        reduce: "mean", "max" or "sum" of the squared norms of those weights,
+        reduce: "max", "mean" or "sum" of the squared norms of those weights,
             before the root is taken.
 
     Source:
@@ -78,7 +78,7 @@ class L2(_OfSquares):
         section 3.1 (there with the absolute sum).
     """
 
-    def __init__(self, reduce: str = "mean") -> None:
+    def __init__(self, reduce: str = "max") -> None:
         super().__init__(reduce)
 
     def score(self, group: Group, seen: Seen) -> Floats:

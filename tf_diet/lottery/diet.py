@@ -135,7 +135,7 @@ class LotteryDiet:
     """
 
     schedule: Schedule = ConstantRate()  # noqa: RUF009  (frozen itself)
-    criterion: str | Criterion = "information_gain"
+    criterion: str | Criterion = "mutual_information"
     scope: str = "global"
     scaling: str = "rank"
     limits: Limits | None = None
