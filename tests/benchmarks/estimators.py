@@ -210,7 +210,8 @@ def page(row: dict) -> str:
         value = reached[name]
         met = value >= goal if sign == ">=" else value <= goal
         verdict = "met" if met else "**missed**"
-        lines.append(f"| {name} | {sign} {goal:,} | {value:,.4g} | {verdict} |")
+        shown = f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+        lines.append(f"| {name} | {sign} {goal:,} | {shown} | {verdict} |")
     families = sorted({r["family"] for r in off})
     lines += [
         "",
