@@ -16,6 +16,7 @@ from tf_diet.lottery.run_folder import Ticket, save_model
 from tf_diet.lottery.schedules import ConstantRate
 from tf_diet.lottery.training_view import TrainingView
 from tf_diet.models.ddsp import ddsp, static_envelope
+from tf_diet.pruning.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Trainings:
         diet = LotteryDiet(
             ConstantRate(recipe.rate, recipe.rounds),
             criterion=criterion,
+            scaling=recipe.scaling,
+            limits=Limits(max_rate=recipe.max_rate),
             rewind_epoch=recipe.rewind_epoch,
             batch_size=recipe.batch,
             seed=self.seed,
