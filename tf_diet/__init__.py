@@ -19,8 +19,25 @@ from tf_diet.errors import DietError
 from tf_diet.graph.picture import picture
 from tf_diet.graph.rule import Rule, Signature, register_rule
 from tf_diet.graph.show import describe, inspect
-from tf_diet.lottery.diet import LotteryDiet, Run
-from tf_diet.lottery.schedules import ConstantRate, register_schedule
+from tf_diet.lottery.diet import LotteryDiet
+from tf_diet.lottery.distillation import Distillation
+from tf_diet.lottery.resets import (
+    LrRewind,
+    NoReset,
+    Reinit,
+    Reset,
+    Rewind,
+    register_reset,
+)
+from tf_diet.lottery.run import Run
+from tf_diet.lottery.schedules import (
+    ConstantRate,
+    Listed,
+    Polynomial,
+    UntilBudget,
+    UntilError,
+    register_schedule,
+)
 from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
@@ -39,15 +56,25 @@ __all__ = [
     "ConstantRate",
     "Criterion",
     "DietError",
+    "Distillation",
     "GlobalThenLocal",
     "Limits",
+    "Listed",
     "LotteryDiet",
+    "LrRewind",
+    "NoReset",
     "PerSaving",
+    "Polynomial",
     "PruningPlan",
+    "Reinit",
     "Repair",
+    "Reset",
+    "Rewind",
     "Rule",
     "Run",
     "Signature",
+    "UntilBudget",
+    "UntilError",
     "describe",
     "each_group",
     "inspect",
@@ -59,6 +86,7 @@ __all__ = [
     "register_criterion",
     "register_estimator",
     "register_repair",
+    "register_reset",
     "register_rule",
     "register_scaling",
     "register_schedule",

@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -16,6 +17,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The suffix is kept, since savers pick their format by it. Nothing is left
     behind when the block raises.
+
+    Raises:
+        RunFolderError: the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,6 +27,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield folder / path.name
         os.replace(folder / path.name, path)
+    except OSError as error:
+        # HDF5 gives the reason in its message alone.
+        full = os.strerror(errno.ENOSPC)
+        codes = (errno.ENOSPC, errno.EDQUOT)
+        if error.errno not in codes and full not in str(error):
+            raise
+        raise RunFolderError(
+            f"The disk is full. Received: {full!r} while writing {path}. What "
+            "was there before is as it was; make room and go on from it."
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

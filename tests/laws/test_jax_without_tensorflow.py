@@ -45,7 +45,9 @@ for criterion in ("mutual_information", "information_gain", "activation"):
     plan = tf_diet.plan(model, (x, y), rate=0.4, criterion=criterion)
     assert plan.reached >= 0.4
     print("done:", criterion)
-run = tf_diet.LotteryDiet(tf_diet.ConstantRate(0.3, 1), rewind_epoch=1).fit(
+run = tf_diet.LotteryDiet(
+    tf_diet.ConstantRate(0.3, 1), reset=tf_diet.Rewind(epoch=1)
+).fit(
     model, (x, y), epochs=2, validation_data=(x, y), folder=folder
 )
 full, ticket = run.tickets

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tf_diet.errors import InputError, RunFolderError
-from tf_diet.lottery import diet as diet_module
-from tf_diet.lottery.diet import LotteryDiet, Run
-from tf_diet.lottery.resets import fresh_copy, resets
+from tf_diet.lottery.diet import LotteryDiet
+from tf_diet.lottery.resets import Rewind, fresh_copy, resets
+from tf_diet.lottery.rounds import Rounds
+from tf_diet.lottery.run import Run
 from tf_diet.lottery.schedules import ConstantRate
 from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
@@ -64,7 +65,7 @@ def model(width=24):
 
 
 def run(folder, rounds=3, resume=False, train=None, net=None, **settings):
-    diet = LotteryDiet(ConstantRate(0.3, rounds), rewind_epoch=2, **settings)
+    diet = LotteryDiet(ConstantRate(0.3, rounds), **settings)
     return diet.fit(
         net or model(),
         train or Epochs(),
@@ -168,17 +169,17 @@ def test_killed_at_a_rounds_edge_and_resumed_is_the_unbroken_run(
     tmp_path, monkeypatch, when
 ):
     whole = run(tmp_path / "whole")
-    original = diet_module._Trainer.next
+    original = Rounds.next
 
-    def dies(self, number):
-        if number == when:
+    def dies(self):
+        if len(self.folder.rounds()) == when:
             raise Killed
-        return original(self, number)
+        return original(self)
 
-    monkeypatch.setattr(diet_module._Trainer, "next", dies)
+    monkeypatch.setattr(Rounds, "next", dies)
     with pytest.raises(Killed):
         run(tmp_path / "broken")
-    monkeypatch.setattr(diet_module._Trainer, "next", original)
+    monkeypatch.setattr(Rounds, "next", original)
     resumed = run(tmp_path / "broken", resume=True)
     assert figures(resumed) == figures(whole)
     assert figures(Run.open(tmp_path / "broken")) == figures(whole)
@@ -186,7 +187,7 @@ def test_killed_at_a_rounds_edge_and_resumed_is_the_unbroken_run(
 
 def test_another_criterion_takes_over_the_full_training(tmp_path):
     first = run(tmp_path / "first", rounds=1)
-    diet = LotteryDiet(ConstantRate(0.3, 1), criterion="random", rewind_epoch=2)
+    diet = LotteryDiet(ConstantRate(0.3, 1), criterion="random")
     second = diet.fit(
         model(),
         Epochs(),
@@ -211,7 +212,7 @@ def test_best_is_the_smallest_that_is_good_enough(tmp_path):
 
 
 def test_arrays_and_no_test_data(tmp_path):
-    done = LotteryDiet(ConstantRate(0.3, 1), rewind_epoch=1).fit(
+    done = LotteryDiet(ConstantRate(0.3, 1), reset=Rewind(epoch=1)).fit(
         model(),
         held_out(5),
         epochs=3,
@@ -227,7 +228,9 @@ def test_arrays_and_no_test_data(tmp_path):
 
 def test_run_ends_when_nothing_is_left_to_remove(tmp_path):
     done = LotteryDiet(
-        ConstantRate(0.8, 9), criterion="magnitude", rewind_epoch=1
+        ConstantRate(0.8, 9),
+        criterion="magnitude",
+        reset=Rewind(epoch=1),
     ).fit(
         model(),
         held_out(5),
@@ -259,8 +262,8 @@ def test_what_cannot_start(tmp_path):
             validation_data=held_out(1),
             folder=tmp_path / "a",
         )
-    with pytest.raises(InputError, match="early epoch"):
-        LotteryDiet(rewind_epoch=3).fit(
+    with pytest.raises(InputError, match="early moment"):
+        LotteryDiet(reset=Rewind(epoch=3)).fit(
             model(),
             Epochs(),
             epochs=3,

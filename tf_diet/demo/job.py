@@ -19,7 +19,7 @@ from tf_diet.demo.recipe import Recipe
 from tf_diet.demo.training import Trainings
 from tf_diet.errors import RunFolderError
 from tf_diet.files import fresh_folder, replacing, write_text
-from tf_diet.lottery.diet import Run
+from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import Ticket
 from tf_diet.optional import require
 from tf_diet.report.plots import error_against_weights

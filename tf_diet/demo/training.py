@@ -10,8 +10,9 @@ import numpy as np
 
 from tf_diet.audio.datasets import NoteSet
 from tf_diet.demo.recipe import Recipe
-from tf_diet.lottery.diet import LotteryDiet, Run, loss_of
-from tf_diet.lottery.resets import fresh_copy
+from tf_diet.lottery.diet import LotteryDiet, loss_of
+from tf_diet.lottery.resets import Rewind, fresh_copy
+from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import Ticket, save_model
 from tf_diet.lottery.schedules import ConstantRate
 from tf_diet.lottery.training_view import TrainingView
@@ -88,14 +89,15 @@ class Trainings:
             criterion=criterion,
             scaling=recipe.scaling,
             limits=Limits(max_rate=recipe.max_rate),
-            rewind_epoch=recipe.rewind_epoch,
-            batch_size=recipe.batch,
+            reset=Rewind(epoch=recipe.rewind_epoch),
             seed=self.seed,
         )
         return diet.fit(
             model,
             self.crops(),
             epochs=recipe.epochs,
+            batch_size=recipe.batch,
+            validation_freq=None,
             validation_data=self.whole("validation"),
             test_data=self.whole("test"),
             calibration=self.whole("train"),

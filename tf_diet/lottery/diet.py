@@ -1,9 +1,8 @@
-"""The lottery diet: train -> rank -> trim -> rewind -> retrain."""
+"""The lottery diet: train -> rank -> trim -> reset -> retrain."""
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,104 +10,48 @@ from absl import logging
 
 from tf_diet.criteria.criterion import Criterion
 from tf_diet.errors import InputError
-from tf_diet.files import write_text
 from tf_diet.graph.build import build
-from tf_diet.lottery.resets import resets
-from tf_diet.lottery.run_folder import (
-    Round,
-    RunFolder,
-    Ticket,
-    save_model,
-)
+from tf_diet.lottery.distillation import Distillation
+from tf_diet.lottery.examples import examples
+from tf_diet.lottery.fingerprint import fingerprint
+from tf_diet.lottery.resets import Reset, reset_of
+from tf_diet.lottery.rounds import Data, Evaluate, Ranking, Rounds
+from tf_diet.lottery.run import Run
+from tf_diet.lottery.run_folder import RunFolder
 from tf_diet.lottery.schedules import ConstantRate, Schedule
-from tf_diet.lottery.training_view import TrainingView
-from tf_diet.pruning.budget import Budget
+from tf_diet.lottery.training import DivergedError, MakeCallbacks, Training
 from tf_diet.pruning.limits import Limits
-from tf_diet.pruning.plan import PruningPlan
-from tf_diet.pruning.prune import plan as make_plan
 from tf_diet.pruning.remake import remake
+from tf_diet.pruning.repair.methods import Repair
+from tf_diet.pruning.repair.repair import check_repair
+from tf_diet.pruning.scaling import Scaling
+from tf_diet.pruning.selection import Scope
 
-Evaluate = Callable[[keras.Model, Any], float]
+# What of Keras' `fit` is handed on to it as it is.
+_HANDED_ON = (
+    "class_weight",
+    "validation_batch_size",
+    "validation_freq",
+    "validation_steps",
+)
+_INSTEAD = {
+    "validation_split": "split the data and pass validation_data",
+    "steps_per_epoch": "take() as many batches as an epoch shall have",
+    "initial_epoch": "pass resume=True to go on with a run",
+    "verbose": "the log tells how far it is: absl.logging.set_verbosity",
+}
 
 
 def loss_of(model: keras.Model, data: Any) -> float:
     """Returns the compiled loss over a data set: the error of a round."""
     if isinstance(data, tuple):
-        logs = model.evaluate(*data, verbose=0, return_dict=True)
+        x, y, sample_weight = (*data, None, None)[:3]
+        logs = model.evaluate(
+            x, y, sample_weight=sample_weight, verbose=0, return_dict=True
+        )
     else:
         logs = model.evaluate(data, verbose=0, return_dict=True)
     return float(logs["loss"])
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished or interrupted run.
-
-    Args:
-        folder: where it lives.
-    """
-
-    folder: RunFolder
-
-    @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> "Run":
-        """Returns the run that lives in a folder, finished or not."""
-        return cls(RunFolder(folder))
-
-    @property
-    def tickets(self) -> list[Ticket]:
-        """The tickets of all finished rounds; the first is the full model."""
-        return [self.folder.ticket(line) for line in self.folder.rounds()]
-
-    def best(
-        self, *, error_multiplier: float | None = None, to: Budget | None = None
-    ) -> Ticket:
-        """Returns the smallest ticket that is good enough, or the best small.
-
-        Judged by the validation error, so that the test error stays honest.
-
-        Args:
-            error_multiplier: the largest validation error allowed, over that
-                of the full model; 1.0 when neither is given. The full model
-                where no ticket is as good.
-            to: what the ticket may cost: of those that cost no more, the one
-                with the least error is returned.
-
-        Raises:
-            InputError: both are given, or no ticket meets the budget.
-        """
-        tickets = self.tickets
-        if to is not None:
-            if error_multiplier is not None:
-                raise InputError(
-                    "One bound chooses a ticket: of its error or of its cost. "
-                    f"Received: error_multiplier={error_multiplier}, to={to}. "
-                    "Pass one of them."
-                )
-            return _within(tickets, to)
-        multiplier = 1.0 if error_multiplier is None else error_multiplier
-        bound = multiplier * tickets[0].line.validation_error
-        good = [t for t in tickets if t.line.validation_error <= bound]
-        return min(good or tickets[:1], key=lambda t: t.line.parameters)
-
-    def __repr__(self) -> str:
-        return f"<Run of {len(self.tickets)} rounds in {self.folder.folder}>"
-
-
-def _within(tickets: Sequence[Ticket], to: Budget) -> Ticket:
-    """Returns the ticket of the least error that costs no more."""
-    costs = {}
-    for ticket in sorted(tickets, key=lambda t: t.line.validation_error):
-        graph = build(ticket.load())
-        costs[ticket.line.round] = to.costs(graph, graph.everything)
-        if to.met(costs[ticket.line.round]):
-            return ticket
-    smallest = min(tickets, key=lambda t: t.line.parameters).line.round
-    raise InputError(
-        f"No ticket meets the budget. Received: {to}; the smallest, of round "
-        f"{smallest}, comes to {costs[smallest]}. Allow more, or run more "
-        "rounds."
-    )
 
 
 @dataclass(frozen=True)
@@ -121,12 +64,14 @@ class LotteryDiet:
         scope: whom a unit is ranked against.
         scaling: how scores are made comparable.
         limits: what must be respected.
+        repair: how removed units are made up for before retraining.
         reset: what survivors start from: "rewind" (their early weights),
             "lr_rewind" (their trained weights and the early optimizer),
-            "none" (both as they are) or "reinit".
-        rewind_epoch: the early epoch whose weights are kept.
-        evaluate: returns the error of a model on data.
-        batch_size: of training on arrays; other data comes in batches.
+            "none" (both as they are) or "reinit"; or one of these with a
+            moment, such as `Rewind(epoch=3)`.
+        distill: what retraining learns from the full model.
+        retries: how often a round whose loss is not a number is tried again,
+            at 0.3 times the learning rate each time.
         seed: of ranking and training.
 
     Source:
@@ -136,93 +81,220 @@ class LotteryDiet:
 
     schedule: Schedule = ConstantRate()  # noqa: RUF009  (frozen itself)
     criterion: str | Criterion = "mutual_information"
-    scope: str = "global"
-    scaling: str = "rank"
+    scope: str | Scope = "global"
+    scaling: str | Scaling = "rank"
     limits: Limits | None = None
-    reset: str = "rewind"
-    rewind_epoch: int = 2
-    evaluate: Evaluate = loss_of
-    batch_size: int = 32
+    repair: str | Repair | None = None
+    reset: str | Reset = "rewind"
+    distill: Distillation | None = None
+    retries: int = 0
     seed: int = 0
 
-    def fit(
+    def fit(  # noqa: PLR0913  (what Keras' fit takes, and where to write)
         self,
         model: keras.Model,
-        train: Any,
+        x: Any,
+        y: Any = None,
         *,
         epochs: int,
         validation_data: Any,
-        test_data: Any = None,
-        calibration: Any = None,
-        callbacks: Callable[[], Sequence[Any]] = tuple,
         folder: str | os.PathLike[str],
         resume: bool = False,
+        test_data: Any = None,
+        calibration: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        callbacks: MakeCallbacks | Sequence[Any] = (),
+        evaluate: Evaluate = loss_of,
         full: Run | None = None,
+        checkpoint_seconds: float = 30.0,
+        **arguments: Any,
     ) -> Run:
         """Runs the diet and writes every round to a folder.
 
+        The caller's model is not touched. Each training can be killed at any
+        moment: `resume=True` ends with the tickets that it would have had.
+
         Args:
-            model: a compiled functional or Sequential model; not touched
-                once the first training is over.
-            train: what `fit` takes: `(x, y)`, a `PyDataset` (if it has an
-                `epoch`, that is set at the start of each training) or a
-                `tf.data.Dataset`.
-            epochs: of a whole training; a retraining starts at
-                `rewind_epoch` and ends at the same epoch.
+            model: a compiled functional or Sequential model, or a subclassed
+                one that can be opened.
+            x: arrays; or `(x, y)` or `(x, y, sample_weight)`; or a
+                `tf.data.Dataset`, a `PyDataset` (if it has an attribute
+                `epoch`, that is set before each) or another iterable of
+                batches that ends.
+            y: targets of arrays.
+            epochs: of a whole training; retraining starts at the reset's
+                early moment and ends at the same epoch.
             validation_data: judges tickets.
-            test_data: reported, never used to choose.
-            calibration: `(x, y)` for criteria that look at data;
-                `validation_data` when left out.
-            callbacks: makes the Keras callbacks of each training.
             folder: where the run is written; empty or new.
             resume: go on with the run in `folder`, if there is one.
+            test_data: reported, never used to choose.
+            calibration: `(x, y)` for criteria and repairs that look at data;
+                `validation_data` when left out.
+            sample_weight: of arrays.
+            batch_size: of arrays; 32 when left out.
+            shuffle: draw the order of every epoch.
+            callbacks: Keras callbacks, or a function that makes them anew
+                for each training. What they remember in plain attributes
+                survives a kill.
+            evaluate: returns the error of a model on data; the compiled loss
+                when left out.
             full: another run of the same model and training, say under
                 another criterion, whose round 0 is taken over.
+            checkpoint_seconds: how often the state inside a training is
+                kept: a kill costs no more than that.
+            **arguments: `class_weight`, `validation_freq` (None: not while
+                training), `validation_steps`, `validation_batch_size`, for
+                Keras' `fit`.
 
         Returns:
             The run; `run.best()` gives a ticket.
 
         Raises:
-            InputError: the model is not compiled, or epochs do not fit.
+            InputError: the model is not compiled, epochs do not fit, or an
+                argument cannot be used.
+            DivergedError: the loss of the full model's training.
             RunFolderError: the folder is in use by something else.
+            KeyboardInterrupt: the step is finished and the state kept.
         """
-        self._check(model, epochs)
-        limits = _lasting(self.limits, model) if self.limits else Limits()
-        run = RunFolder(folder)
+        limits = self._check(model, calibration or validation_data)
+        data = examples(
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+        )
+        make = callbacks if callable(callbacks) else lambda: list(callbacks)
+        while_training = _handed_on(arguments, validation_data)
+        training = Training(
+            data, make, while_training, self.seed, checkpoint_seconds
+        )
+        rounds = Rounds(
+            RunFolder(folder),
+            training,
+            epochs,
+            self.schedule,
+            Ranking(
+                self.criterion,
+                self.scope,
+                self.scaling,
+                limits,
+                self.repair,
+                self.seed,
+            ),
+            reset_of(self.reset),
+            Data(validation_data, test_data, calibration or validation_data),
+            evaluate,
+            self.distill,
+            self.retries,
+        )
+        rounds.spans()
+        rounds.reset.place(epochs, data.steps)
         settings = {
-            "diet": {
-                name: getattr(value, "__name__", repr(value))
-                for name, value in vars(self).items()
-            },
+            "diet": {name: _shown(value) for name, value in vars(self).items()},
             "epochs": epochs,
+            "batches": data.steps,
+            "batch_size": getattr(data, "batch_size", None),
+            "shuffle": shuffle,
             "graph": build(model).fingerprint,
+            "data": {
+                "train": fingerprint(x),
+                "targets": fingerprint(y),
+                "validation": fingerprint(validation_data),
+                "test": fingerprint(test_data),
+                "calibration": fingerprint(calibration),
+            },
         }
-        run.open(settings, resume=resume)
-        diet = replace(self, limits=limits)
-        trainer = _Trainer(diet, run, train, epochs, callbacks, calibration)
-        trainer.data = {"validation": validation_data, "test": test_data}
-        if not run.rounds() and full is not None:
-            run.take_over(full.folder)
-        elif not run.rounds():
-            trainer.first(model)
-        number = len(run.rounds())
-        while self.schedule(number)[0] and trainer.next(number):
-            number += 1
-        return Run(run)
+        return self._run(rounds, model, settings, resume=resume, full=full)
 
-    def _check(self, model: keras.Model, epochs: int) -> None:
-        resets.get(self.reset)
+    def _run(
+        self,
+        rounds: Rounds,
+        model: keras.Model,
+        settings: Mapping[str, Any],
+        *,
+        resume: bool,
+        full: Run | None,
+    ) -> Run:
+        run = rounds.folder
+        with run.locked():
+            if not run.open(settings, resume=resume):
+                run.begin(model, settings)
+            try:
+                if not run.rounds() and full is not None:
+                    run.take_over(full.folder)
+                elif not run.rounds():
+                    rounds.first()
+                stopped = _play(rounds)
+            except KeyboardInterrupt:
+                logging.warning(
+                    "Interrupted; what is done is in %s. To go on, call fit "
+                    "again with the same arguments and resume=True.",
+                    run.folder,
+                )
+                raise
+        return Run(run, stopped, rounds.scratch)
+
+    def _check(self, model: keras.Model, calibration: Any) -> Limits:
+        """Checks what can be before any training, and returns the limits."""
+        reset = reset_of(self.reset)
         if not model.compiled:
             raise InputError(
                 f"The model {model.name!r} is not compiled. Received: a model "
                 "without optimizer and loss. Call model.compile(...) first."
             )
-        if not 0 <= self.rewind_epoch < epochs:
+        if self.repair is not None:
+            check_repair(self.repair, calibration)
+            if not reset.mends:
+                raise InputError(
+                    "Fresh weights have nothing to repair. Received: "
+                    f"reset={self.reset!r}, repair={self.repair!r}. Pass one "
+                    "of them."
+                )
+        if self.distill is not None:
+            self.distill.check(model)
+        return _lasting(self.limits, model) if self.limits else Limits()
+
+
+def _play(rounds: Rounds) -> str:
+    """Plays all rounds that are due; returns why it stopped, if early."""
+    try:
+        while rounds.next():
+            pass
+    except DivergedError as error:
+        number = len(rounds.folder.rounds())
+        reason = f"Round {number} diverged: {error}"
+        logging.error("%s The rounds before it are kept.", reason)
+        return reason
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return getattr(value, "__name__", None) or repr(value)
+
+
+def _handed_on(
+    arguments: Mapping[str, Any], validation_data: Any
+) -> dict[str, Any]:
+    """Returns what every call of Keras' `fit` gets.
+
+    Raises:
+        InputError: it is nothing that `LotteryDiet.fit` takes.
+    """
+    for name in arguments:
+        if name not in _HANDED_ON:
+            instead = _INSTEAD.get(name, f"it takes {', '.join(_HANDED_ON)}")
             raise InputError(
-                "The early epoch must come before the last. Received: "
-                f"rewind_epoch={self.rewind_epoch}, epochs={epochs}. Train "
-                "longer or rewind to an earlier epoch."
+                "LotteryDiet.fit does not take this argument of Keras' fit. "
+                f"Received: {name}={arguments[name]!r}. Instead, {instead}."
             )
+    given = dict(arguments)
+    if given.get("validation_freq", 1) is None:
+        return {k: v for k, v in given.items() if k == "class_weight"}
+    return {**given, "validation_data": validation_data}
 
 
 def _lasting(limits: Limits, model: keras.Model) -> Limits:
@@ -245,148 +317,3 @@ def _lasting(limits: Limits, model: keras.Model) -> Limits:
             f"their own. Received, for the model of the second round: {error}"
         ) from error
     return limits
-
-
-class _Trainer:
-    """The trainings of one run."""
-
-    data: Mapping[str, Any]
-
-    def __init__(
-        self,
-        diet: LotteryDiet,
-        run: RunFolder,
-        train: Any,
-        epochs: int,
-        callbacks: Callable[[], Sequence[Any]],
-        calibration: Any,
-    ) -> None:
-        self.diet = diet
-        self.run = run
-        self.train = train
-        self.epochs = epochs
-        self.callbacks = callbacks
-        self.calibration = calibration
-
-    def first(self, model: keras.Model) -> None:
-        """Trains the full model, keeping its early epoch."""
-        started = time.monotonic()
-        early = self.diet.rewind_epoch
-        self.fit(model, 0, 0, early)
-        save_model(model, self.run.early_path(0))
-        # What is read back is what a resumed run would start from.
-        model = keras.models.load_model(self.run.early_path(0))
-        self.fit(model, 0, early, self.epochs)
-        self.file(model, 0, {"training": time.monotonic() - started})
-
-    def next(self, number: int) -> bool:
-        """Ranks and trims the last round's model, resets and retrains.
-
-        Returns False, and does nothing, when nothing is left to remove.
-        """
-        last = self.run.rounds()[-1]
-        started = time.monotonic()
-        trained = keras.models.load_model(self.run.model_path(number - 1))
-        early = keras.models.load_model(self.run.early_path(number - 1))
-        plan = self.plan(trained, number, last)
-        if not plan.reached:
-            return False
-        ranked = time.monotonic()
-        model = resets.get(self.diet.reset)(plan, trained, early)
-        write_text(self.run.plan_path(number), plan.to_json())
-        save_model(model, self.run.early_path(number))
-        model = keras.models.load_model(self.run.early_path(number))
-        self.fit(model, number, self.diet.rewind_epoch, self.epochs)
-        seconds = {
-            "ranking": ranked - started,
-            "training": time.monotonic() - ranked,
-        }
-        self.file(model, number, seconds)
-        return True
-
-    def plan(
-        self, trained: keras.Model, number: int, last: Round
-    ) -> PruningPlan:
-        """Returns the plan that reaches the schedule's sparsity."""
-        diet = self.diet
-        left = 1 - diet.schedule(number)[1]
-        rate = min(max(1 - left / last.weights_left, 1e-6), 1 - 1e-6)
-        data = self.calibration or self.data["validation"]
-        plan = make_plan(
-            trained,
-            data,
-            rate=rate,
-            criterion=diet.criterion,
-            scope=diet.scope,
-            scaling=diet.scaling,
-            limits=diet.limits,
-            seed=diet.seed + number,
-        )
-        if plan.not_reached:
-            logging.warning("round %d: %s", number, plan.not_reached)
-        return plan
-
-    def fit(
-        self, model: keras.Model, number: int, start: int, end: int
-    ) -> None:
-        """Trains from one epoch to another, the same way every time."""
-        if end <= start:
-            return
-        keras.utils.set_random_seed(self.diet.seed + 1000 * number + start)
-        if hasattr(self.train, "epoch"):
-            self.train.epoch = start
-        arrays = isinstance(self.train, tuple)
-        x, y = self.train if arrays else (self.train, None)
-        model.fit(
-            x,
-            y,
-            epochs=end,
-            initial_epoch=start,
-            batch_size=self.diet.batch_size if arrays else None,
-            shuffle=not hasattr(self.train, "epoch"),
-            verbose=0,
-            callbacks=[TrainingView(f"round {number}"), *self.callbacks()],
-        )
-
-    def file(
-        self, model: keras.Model, number: int, seconds: dict[str, float]
-    ) -> None:
-        """Evaluates and writes a round: models first, its line last."""
-        save_model(model, self.run.model_path(number))
-        started = time.monotonic()
-        errors = {
-            name: None if data is None else self.diet.evaluate(model, data)
-            for name, data in self.data.items()
-        }
-        seconds["evaluation"] = time.monotonic() - started
-        graph = build(model)
-        cost = graph.cost()
-        rounds = self.run.rounds()
-        validation = errors["validation"]
-        judged = "validation" if errors["test"] is None else "test"
-        error = errors[judged]
-        assert validation is not None
-        assert error is not None
-        base = getattr(rounds[0], f"{judged}_error") if rounds else error
-        full = rounds[0].parameters if rounds else cost.parameters
-        line = Round(
-            round=number,
-            parameters=cost.parameters,
-            weights_left=cost.parameters / full,
-            flops=cost.flops,
-            validation_error=validation,
-            test_error=errors["test"],
-            error_multiplier=error / base,
-            seconds={k: round(v, 2) for k, v in seconds.items()},
-            widths={g.name: g.n_units for g in graph.groups},
-        )
-        self.run.add(line)
-        logging.info(
-            "round %d: %d parameters (%.1f %%), validation error %.4f, "
-            "error multiplier %.3f",
-            number,
-            line.parameters,
-            100 * line.weights_left,
-            line.validation_error,
-            line.error_multiplier,
-        )

@@ -1,70 +1,250 @@
-"""What the survivors of a round start the next training from."""
+"""What the survivors of a round start the next training from, and where."""
 
+import abc
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 
+from tf_diet.errors import InputError
+from tf_diet.lottery.training import Place
 from tf_diet.pruning.plan import PruningPlan
-from tf_diet.registry import Registry
+from tf_diet.registry import Registry, instance
 
-Reset = Callable[[PruningPlan, keras.Model, keras.Model], keras.Model]
+# Makes up for the removed units in the trimmed copy of a model.
+Mend = Callable[[keras.Model, keras.Model], Any]
 
-resets: Registry[Reset] = Registry("reset")
+
+class Reset(abc.ABC):
+    """Where retraining starts, and with which weights.
+
+    Attributes:
+        mends: what was removed may be made up for before retraining.
+        every: what a step of the schedule is: "training", or, within one
+            training, "epoch" or "step".
+    """
+
+    mends = True
+    every = "training"
+
+    @abc.abstractmethod
+    def place(self, epochs: int, steps: int | None) -> Place:
+        """Returns the early moment that retraining starts at.
+
+        Args:
+            epochs: of a whole training.
+            steps: batches in an epoch; None where that is not known.
+
+        Raises:
+            InputError: it is not before the end of the training.
+        """
+
+    @abc.abstractmethod
+    def restart(
+        self,
+        plan: PruningPlan,
+        trained: keras.Model,
+        early: keras.Model,
+        mend: Mend,
+    ) -> keras.Model:
+        """Returns the trimmed, compiled model that retraining starts from.
+
+        Args:
+            plan: who goes.
+            trained: the model at the end of its training.
+            early: the same model at the early moment, optimizer included.
+            mend: repairs a trimmed copy, given the model that it is from.
+        """
+
+
+resets: Registry[type[Reset]] = Registry("reset")
 register_reset = resets.register
 
 
-@register_reset("rewind")
-def rewind(
-    plan: PruningPlan, trained: keras.Model, early: keras.Model
-) -> keras.Model:
-    """Survivors get their weights of the early epoch back.
+def reset_of(given: str | Reset) -> Reset:
+    """Returns a reset, or the one that a name stands for.
+
+    Raises:
+        InputError: the name is unknown, or it is neither.
+    """
+    return instance(resets, Reset, given)
+
+
+@dataclass(frozen=True)
+class _From(Reset):
+    """Retraining starts at a moment that is given in one of three ways.
 
     Args:
-        plan: who goes.
-        trained: the model at the end of its training.
-        early: the same model at the early epoch, optimizer state included.
+        epoch: so many epochs in; part of one with arrays only.
+        step: so many batches in; instead of `epoch`.
+        share: this share of the training in; instead of `epoch`.
+    """
+
+    epoch: float | None = None
+    step: int | None = None
+    share: float | None = None
+
+    def place(self, epochs: int, steps: int | None) -> Place:
+        """See `Reset.place`; two epochs in where nothing is given."""
+        given = {n: v for n, v in self._given().items() if v is not None}
+        if len(given) > 1:
+            raise InputError(
+                "The early moment is given in one way. Received: "
+                f"{self}. Pass one of epoch, step and share."
+            )
+        where = given or {"epoch": 2.0}
+        ((way, value),) = where.items()
+        place = self._place(way, value, epochs, steps)
+        if not Place(0) <= place < Place(epochs):
+            raise InputError(
+                "The early moment must come before the end of the training. "
+                f"Received: {way}={value:g} of a training of {epochs} epochs. "
+                "Train longer or start retraining earlier."
+            )
+        return place
+
+    def _given(self) -> dict[str, float | None]:
+        return {"epoch": self.epoch, "step": self.step, "share": self.share}
+
+    @staticmethod
+    def _place(way: str, value: float, epochs: int, steps: int | None) -> Place:
+        if way == "share":
+            way, value = "epoch", value * epochs
+            if steps is None:
+                value = round(value)
+        if way == "epoch" and float(value).is_integer():
+            return Place(int(value))
+        if steps is None:
+            raise InputError(
+                "Part of an epoch can be told only where the training data "
+                f"says how many batches it has. Received: {way}={value:g}. "
+                "Give a whole epoch."
+            )
+        batches = round(value * steps) if way == "epoch" else int(value)
+        return Place(*divmod(batches, steps))
+
+
+@register_reset()
+@dataclass(frozen=True)
+class Rewind(_From):
+    """Survivors get their weights of an early moment back.
+
+    Args:
+        epoch: so many epochs in; 2 when nothing is given. Part of an epoch
+            with arrays only.
+        step: so many batches in; instead of `epoch`.
+        share: this share of the training in; instead of `epoch`.
 
     Source:
         Frankle et al., "Stabilizing the Lottery Ticket Hypothesis", 2019.
     """
-    return plan.apply(early)
+
+    def restart(
+        self,
+        plan: PruningPlan,
+        trained: keras.Model,
+        early: keras.Model,
+        mend: Mend,
+    ) -> keras.Model:
+        """See `Reset.restart`."""
+        model = plan.apply(early)
+        mend(early, model)
+        return model
 
 
-@register_reset("lr_rewind")
-def lr_rewind(
-    plan: PruningPlan, trained: keras.Model, early: keras.Model
-) -> keras.Model:
+@register_reset()
+@dataclass(frozen=True)
+class LrRewind(_From):
     """Survivors keep their trained weights; the optimizer is rewound.
 
-    Its step and its slots are those of the early epoch, so a learning-rate
+    Its step and its slots are those of the early moment, so a learning-rate
     schedule repeats itself.
+
+    Args:
+        epoch: so many epochs in; 2 when nothing is given. Part of an epoch
+            with arrays only.
+        step: so many batches in; instead of `epoch`.
+        share: this share of the training in; instead of `epoch`.
 
     Source:
         Renda et al., "Comparing Rewinding and Fine-tuning in Neural Network
         Pruning", ICLR 2020, section 3.
     """
-    model = plan.apply(early)
-    model.set_weights(plan.apply(trained).get_weights())
-    return model
+
+    def restart(
+        self,
+        plan: PruningPlan,
+        trained: keras.Model,
+        early: keras.Model,
+        mend: Mend,
+    ) -> keras.Model:
+        """See `Reset.restart`."""
+        model, late = plan.apply(early), plan.apply(trained)
+        mend(trained, late)
+        model.set_weights(late.get_weights())
+        return model
 
 
 @register_reset("none")
-def none(
-    plan: PruningPlan, trained: keras.Model, early: keras.Model
-) -> keras.Model:
-    """Survivors and the optimizer go on as they were: fine-tuning.
+@dataclass(frozen=True)
+class NoReset(_From):
+    """Survivors and the optimizer go on as they were.
 
-    A learning-rate schedule goes on where it ended, which may be at zero.
+    With a schedule that counts trainings, this is fine-tuning: a learning-rate
+    schedule goes on where it ended, which may be at zero. With one that counts
+    epochs or steps it is gradual pruning: a single training, trimmed as it
+    goes.
+
+    Args:
+        epoch: the number that retraining starts at: it takes the epochs from
+            there to the last. Two when nothing is given.
+        step: the same in batches.
+        share: the same as a share of the training.
+        every: what the schedule counts: "training", "epoch" or "step".
+
+    Source:
+        Zhu and Gupta, "To prune, or not to prune", 2017 (gradual pruning).
     """
-    return plan.apply(trained)
+
+    every: str = "training"
+
+    def restart(
+        self,
+        plan: PruningPlan,
+        trained: keras.Model,
+        early: keras.Model,
+        mend: Mend,
+    ) -> keras.Model:
+        """See `Reset.restart`."""
+        model = plan.apply(trained)
+        mend(trained, model)
+        return model
 
 
-@register_reset("reinit")
-def reinit(
-    plan: PruningPlan, trained: keras.Model, early: keras.Model
-) -> keras.Model:
-    """Survivors start from fresh weights: the control of the lottery."""
-    return fresh_copy(plan.apply(early))
+@register_reset()
+@dataclass(frozen=True)
+class Reinit(Reset):
+    """Survivors start from fresh weights: the control of the lottery.
+
+    They are trained for as long as the full model was.
+    """
+
+    mends = False
+
+    def place(self, epochs: int, steps: int | None) -> Place:
+        """See `Reset.place`."""
+        return Place(0)
+
+    def restart(
+        self,
+        plan: PruningPlan,
+        trained: keras.Model,
+        early: keras.Model,
+        mend: Mend,
+    ) -> keras.Model:
+        """See `Reset.restart`."""
+        return fresh_copy(plan.apply(early))
 
 
 def fresh_copy(model: keras.Model) -> keras.Model:

@@ -2,17 +2,36 @@
 
 A schedule is called with a step, here the number of the round, and returns
 `(should_prune, sparsity)`: whether to prune at that step, and the share of
-the full model's parameters that is gone after it.
+the full model's parameters that is gone after it. So what tfmot makes, such as
+its `PolynomialDecay`, is one too. A schedule with a method `next` is asked
+that instead: it gets the rounds so far, and may answer with a `Budget` to
+meet in place of a share.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
 
 from tf_diet.errors import InputError
+from tf_diet.pruning.budget import Budget
 from tf_diet.registry import Registry
 
 Schedule = Callable[[int], tuple[bool, float]]
+
+
+class Line(Protocol):
+    """What a schedule may look at in a finished round; see `Round`."""
+
+    parameters: int
+    weights_left: float
+    flops: int
+    disk_bytes: int
+    ram_bytes: int
+    validation_error: float
+
 
 schedules: Registry[Callable[..., Schedule]] = Registry("schedule")
 register_schedule = schedules.register
@@ -114,3 +133,100 @@ class Listed:
             )
         inside = 1 <= step <= len(self.sparsities)
         return inside, steps[min(step, len(self.sparsities))]
+
+
+@register_schedule()
+@dataclass(frozen=True)
+class UntilError:
+    """Goes on as another schedule does until the error passes a bound.
+
+    The last ticket below it is `run.best(error_multiplier=...)`.
+
+    Args:
+        error_multiplier: the largest validation error allowed, over that of
+            the full model.
+        schedule: the other one.
+        patience: rounds above the bound that are borne before the run ends.
+    """
+
+    error_multiplier: float = 1.1
+    schedule: Schedule = ConstantRate()
+    patience: int = 0
+
+    def __call__(self, step: int) -> tuple[bool, float]:
+        """Returns what the other schedule says."""
+        return self.schedule(step)
+
+    def next(self, history: Sequence[Line]) -> tuple[bool, float]:
+        """Returns whether to prune again, and the sparsity after it.
+
+        Args:
+            history: the rounds so far, the full model's first.
+        """
+        bound = self.error_multiplier * history[0].validation_error
+        last = history[-1 - self.patience :]
+        over = [line.validation_error > bound for line in last]
+        going, sparsity = self.schedule(len(history))
+        return going and not (len(over) > self.patience and all(over)), sparsity
+
+
+@register_schedule()
+@dataclass(frozen=True)
+class UntilBudget:
+    """Removes the same share in every round until a budget is met.
+
+    The last round removes no more than the budget asks for.
+
+    Args:
+        to: the budget.
+        rate: the share of the remaining parameters that goes, in (0, 1).
+    """
+
+    to: Budget
+    rate: float = 0.3
+
+    def __call__(self, step: int) -> tuple[bool, float]:
+        """Returns what it would remove if the budget were never met."""
+        return ConstantRate(self.rate, max(step, 1))(step)
+
+    def next(self, history: Sequence[Line]) -> tuple[bool, float | Budget]:
+        """Returns whether to prune again, and the share or the budget.
+
+        Args:
+            history: the rounds so far, the full model's first.
+        """
+        last = history[-1]
+        costs = {name: getattr(last, name) for name in self.to.bounds()}
+        if "flops" in costs:
+            costs["flops"] *= self.to.calls_per_second
+        if self.to.met(costs):
+            return False, 1 - last.weights_left
+        over = max(costs[n] / bound for n, bound in self.to.bounds().items())
+        if over * (1 - self.rate) <= 1:
+            return True, self.to
+        left = last.weights_left * (1 - self.rate)
+        return True, 1 - left
+
+
+def ask(
+    schedule: Schedule | Any, history: Sequence[Line]
+) -> tuple[bool, float | Budget]:
+    """Returns whether another round is due, and what is gone after it.
+
+    Args:
+        schedule: what answers; it may answer in tensors, as tfmot does.
+        history: the rounds so far, the full model's first.
+    """
+    if hasattr(schedule, "next"):
+        answer: tuple[bool, float | Budget] = schedule.next(history)
+        return answer
+    due, sparsity = at(schedule, len(history))
+    # One that no longer rises, such as tfmot's constant one, has no end.
+    rises = sparsity > at(schedule, len(history) - 1)[1]
+    return due and (rises or len(history) == 1), sparsity
+
+
+def at(schedule: Schedule | Any, step: int) -> tuple[bool, float]:
+    """Returns what a schedule says of a step, as plain numbers."""
+    due, sparsity = schedule(step)
+    return bool(np.asarray(due)), float(np.asarray(sparsity))

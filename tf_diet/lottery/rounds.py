@@ -1,0 +1,412 @@
+"""The rounds of one run: each is found again where a kill left it."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import keras
+from absl import logging
+
+from tf_diet.criteria.criterion import Criterion
+from tf_diet.errors import InputError
+from tf_diet.files import write_text
+from tf_diet.graph.build import build
+from tf_diet.lottery.distillation import Distillation
+from tf_diet.lottery.learning_rates import slowed, stretched
+from tf_diet.lottery.resets import Reset, fresh_copy
+from tf_diet.lottery.run_folder import (
+    Round,
+    RunFolder,
+    Ticket,
+    load_model,
+    save_model,
+)
+from tf_diet.lottery.schedules import Line, Schedule, ask, at
+from tf_diet.lottery.training import DivergedError, Place, Trained, Training
+from tf_diet.pruning.budget import Budget, disk_bytes
+from tf_diet.pruning.limits import Limits
+from tf_diet.pruning.plan import PruningPlan
+from tf_diet.pruning.prune import plan as make_plan
+from tf_diet.pruning.repair.methods import Repair
+from tf_diet.pruning.repair.repair import repair
+
+Evaluate = Callable[[keras.Model, Any], float]
+
+# How much lower the learning rate of a retry is.
+_SLOWER = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """How a round chooses units; the fields are those of `LotteryDiet`."""
+
+    criterion: str | Criterion
+    scope: Any
+    scaling: Any
+    limits: Limits
+    repair: str | Repair | None
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What rounds are judged and ranked on, as `fit` takes it."""
+
+    validation: Any
+    test: Any
+    calibration: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+    """Trains, ranks, trims and files, a round at a time.
+
+    Args:
+        folder: where everything is written.
+        training: how a model is trained.
+        epochs: of a whole training.
+        schedule: how much goes.
+        ranking: who goes.
+        reset: what retraining starts from.
+        data: to judge and rank on.
+        evaluate: returns the error of a model on data.
+        distill: what the full model teaches, or None.
+        retries: of a round whose loss diverges, at a lower rate each.
+    """
+
+    folder: RunFolder
+    training: Training
+    epochs: int
+    schedule: Schedule
+    ranking: Ranking
+    reset: Reset
+    data: Data
+    evaluate: Evaluate
+    distill: Distillation | None
+    retries: int
+
+    def first(self) -> None:
+        """Trains the full model, keeping its early moment."""
+        run = self.folder
+        spans = self.spans()
+        early = self.reset.place(self.epochs, self.training.examples.steps)
+
+        def keep(model: keras.Model) -> None:
+            save_model(model, run.early_path(0))
+
+        model = self.load(run.start_path)
+        trained = self.training.run(
+            model,
+            Place(0),
+            spans[0] if spans else Place(self.epochs),
+            state=run.state_path("round_00"),
+            title="round 0",
+            early=None if spans else (early, keep),
+        )
+        if not run.early_path(0).exists():
+            # The training was stopped, or is trimmed, before that moment.
+            keep(model)
+        self.file(model, 0, trained, Stopwatch(), 0.0)
+
+    def load(self, path: Path) -> keras.Model:
+        """Loads a model, its random layers as if from one process.
+
+        Where a layer was not given a seed, it draws one when it is made.
+        """
+        keras.utils.set_random_seed(self.training.seed)
+        return load_model(path)
+
+    def next(self) -> bool:
+        """Ranks and trims the last round's model, resets and retrains.
+
+        Returns False, and does nothing, when the schedule has ended or
+        nothing is left to remove.
+
+        Raises:
+            DivergedError: the loss did, in every retry.
+        """
+        run = self.folder
+        lines = run.rounds()
+        number = len(lines)
+        due, goal = self.ask(lines)
+        if not due:
+            return False
+        watch = Stopwatch()
+        if not run.early_path(number).exists():
+            trained = self.load(run.model_path(number - 1))
+            with watch.time("planning"):
+                plan = self.plan(trained, number, lines[-1], goal)
+            if not plan.reached:
+                return False
+            self.trim(plan, trained, number, watch)
+        done, model = self._retrain(number, lines)
+        sparsity = 0.0 if isinstance(goal, Budget) else goal
+        self.file(model, number, done, watch, sparsity)
+        return True
+
+    def spans(self) -> list[Place]:
+        """Returns where a single training is trimmed; empty for many."""
+        every, steps = self.reset.every, self.training.examples.steps
+        if every == "training":
+            return []
+        if every not in ("epoch", "step") or hasattr(self.schedule, "next"):
+            raise InputError(
+                "Gradual pruning follows a schedule of epochs or steps that "
+                "does not look at errors. Received: every="
+                f"{every!r}, schedule={self.schedule}. Pass every='epoch' or "
+                "'step', and another schedule."
+            )
+        each = steps if every == "step" else 1
+        if each is None:
+            raise InputError(
+                "Steps can be counted only where the training data says how "
+                "many batches it has. Received: every='step'. Pass "
+                "every='epoch', or arrays."
+            )
+        places, gone = [], 0.0
+        for step in range(1, self.epochs * each):
+            due, sparsity = at(self.schedule, step)
+            if due and sparsity > gone:
+                places.append(Place(*divmod(step, each)))
+                gone = sparsity
+        if not places:
+            raise InputError(
+                "The schedule prunes at no moment of the training. Received: "
+                f"{self.schedule} for {self.epochs} epochs, every={every!r}. "
+                "Give it steps within the training."
+            )
+        return places
+
+    def ask(self, lines: Sequence[Line]) -> tuple[bool, float | Budget]:
+        """Returns whether another round is due, and its goal."""
+        spans = self.spans()
+        number = len(lines)
+        if not spans:
+            return ask(self.schedule, lines)
+        if number > len(spans):
+            return False, 0.0
+        place = spans[number - 1]
+        steps = (
+            self.training.examples.steps if self.reset.every == "step" else 1
+        )
+        assert steps is not None
+        return at(self.schedule, place.epoch * steps + place.step)
+
+    def plan(
+        self,
+        trained: keras.Model,
+        number: int,
+        last: Round,
+        goal: float | Budget,
+    ) -> PruningPlan:
+        """Returns the plan that reaches the goal of a round."""
+        how = self.ranking
+        if isinstance(goal, Budget):
+            target: dict[str, Any] = {"to": goal}
+        else:
+            rate = 1 - (1 - goal) / last.weights_left
+            target = {"rate": min(max(rate, 1e-6), 1 - 1e-6)}
+        plan = make_plan(
+            trained,
+            self.data.calibration,
+            criterion=how.criterion,
+            scope=how.scope,
+            scaling=how.scaling,
+            limits=how.limits,
+            seed=how.seed + number,
+            **target,
+        )
+        if plan.not_reached:
+            logging.warning("round %d: %s", number, plan.not_reached)
+        return plan
+
+    def trim(
+        self,
+        plan: PruningPlan,
+        trained: keras.Model,
+        number: int,
+        watch: "Stopwatch",
+    ) -> None:
+        """Writes what a round starts from: its plan first, its model last."""
+        run, how = self.folder, self.ranking
+        early = self.load(run.early_path(number - 1))
+        data = self.data.calibration
+
+        def mend(full: keras.Model, small: keras.Model) -> None:
+            if how.repair is not None:
+                with watch.time("repair"):
+                    repair(full, small, plan, data, how.repair, how.seed)
+
+        with watch.time("trimming"):
+            model = self.reset.restart(plan, trained, early, mend)
+        with watch.time("saving"):
+            write_text(run.plan_path(number), plan.to_json())
+            save_model(model, run.early_path(number))
+
+    def _retrain(
+        self, number: int, lines: Sequence[Round]
+    ) -> tuple[Trained, keras.Model]:
+        """Trains a round, again at lower rates where its loss diverges."""
+        run = self.folder
+        start, end = self._span(number)
+        state = run.state_path(f"round_{number:02d}")
+        drawn = sum(line.epochs for line in lines)
+        retry = max(
+            (
+                r
+                for r in range(1, self.retries + 1)
+                if run.retry_path(number, r).exists()
+            ),
+            default=0,
+        )
+        while True:
+            path = run.retry_path(number, retry)
+            path = path if retry else run.early_path(number)
+            model = self.load(path)
+            try:
+                with self._taught(model):
+                    trained = self._seeded(number, retry).run(
+                        model,
+                        start,
+                        end,
+                        state=state,
+                        title=f"round {number}",
+                        drawn=drawn,
+                    )
+            except DivergedError as error:
+                state.unlink(missing_ok=True)
+                if retry == self.retries:
+                    raise
+                logging.warning("round %d: %s Trying again.", number, error)
+                retry += 1
+                model = self.load(path)
+                slowed(model.optimizer, _SLOWER)
+                save_model(model, run.retry_path(number, retry))
+            else:
+                return trained, model
+
+    def _span(self, number: int) -> tuple[Place, Place]:
+        spans = self.spans()
+        if spans:
+            ends = [*spans, Place(self.epochs)]
+            return ends[number - 1], ends[number]
+        steps = self.training.examples.steps
+        return self.reset.place(self.epochs, steps), Place(self.epochs)
+
+    def _seeded(self, number: int, retry: int = 0) -> Training:
+        seed = self.training.seed + 1000 * number + 100_000 * retry
+        return dataclasses.replace(self.training, seed=seed)
+
+    def _taught(self, model: keras.Model) -> Any:
+        if self.distill is None:
+            return nullcontext()
+        teacher = self.load(self.folder.model_path(0))
+        return self.distill.teach(model, teacher)
+
+    def scratch(self, number: int, optimizer: Any = None) -> Ticket:
+        """Trains the widths of a ticket from fresh weights; see `Run`."""
+        run = self.folder
+        for line in run.rounds("scratch"):
+            if line.round == number:
+                return run.ticket(line, "scratch")
+        lines = run.rounds()[: number + 1]
+        each = self.training.examples.steps
+        counted = [line.steps for line in lines]
+        end = Place(sum(line.epochs for line in lines))
+        if each is not None and None not in counted:
+            end = Place(*divmod(sum(filter(None, counted)), each))
+        start = run.scratch_start(number)
+        if not start.exists():
+            keras.utils.set_random_seed(self.training.seed)
+            model = fresh_copy(run.ticket(lines[-1]).load())
+            if optimizer is None:
+                total = end.epoch + (end.step / each if each else 0)
+                stretched(model.optimizer, total / self.epochs)
+            else:
+                settings = model.get_compile_config()
+                settings["optimizer"] = keras.saving.serialize_keras_object(
+                    optimizer
+                )
+                model.compile_from_config(settings)
+            save_model(model, start)
+        model = self.load(start)
+        name = f"scratch_{number:02d}"
+        trained = self.training.run(
+            model, Place(0), end, state=run.state_path(name), title=name
+        )
+        self.file(model, number, trained, Stopwatch(), 0.0, "scratch")
+        return run.ticket(run.rounds("scratch")[-1], "scratch")
+
+    def file(
+        self,
+        model: keras.Model,
+        number: int,
+        trained: Trained,
+        watch: "Stopwatch",
+        sparsity: float,
+        kind: str = "round",
+    ) -> None:
+        """Evaluates and writes a round: models first, its line last."""
+        run = self.folder
+        with watch.time("saving"):
+            save_model(model, run.model_path(number, kind))
+        with watch.time("evaluation"):
+            validation = self.evaluate(model, self.data.validation)
+            test = None
+            if self.data.test is not None:
+                test = self.evaluate(model, self.data.test)
+        graph = build(model)
+        cost = graph.cost()
+        rounds = run.rounds()
+        error, judged = validation, "validation_error"
+        if test is not None:
+            error, judged = test, "test_error"
+        full = rounds[0] if rounds else None
+        line = Round(
+            round=number,
+            parameters=cost.parameters,
+            weights_left=cost.parameters / full.parameters if full else 1.0,
+            flops=cost.flops,
+            disk_bytes=disk_bytes(graph, cost.parameters),
+            ram_bytes=cost.peak_activation_bytes,
+            validation_error=validation,
+            test_error=test,
+            error_multiplier=error / getattr(full, judged) if full else 1.0,
+            epochs=trained.epochs,
+            steps=trained.steps,
+            sparsity=sparsity,
+            seconds={"training": round(trained.seconds, 2), **watch.seconds},
+            widths={group.name: group.n_units for group in graph.groups},
+        )
+        run.add(line, kind)
+        run.state_path(f"{kind}_{number:02d}").unlink(missing_ok=True)
+        logging.info(
+            "%s %d: %d parameters (%.1f %%), validation error %.4f, "
+            "error multiplier %.3f",
+            kind,
+            number,
+            line.parameters,
+            100 * line.weights_left,
+            line.validation_error,
+            line.error_multiplier,
+        )
+
+
+class Stopwatch:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, phase: str) -> Iterator[None]:
+        """Adds what the block takes to a phase."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - started + self.seconds.get(phase, 0.0)
+            self.seconds[phase] = round(took, 3)

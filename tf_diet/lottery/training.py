@@ -1,0 +1,356 @@
+"""One training that a kill does not undo, on either backend."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+
+from tf_diet.errors import DietError
+from tf_diet.lottery.checkpoint import Checkpoint
+from tf_diet.lottery.examples import Examples
+from tf_diet.lottery.training_view import TrainingView
+
+MakeCallbacks = Callable[[], Sequence[keras.callbacks.Callback]]
+
+
+class DivergedError(DietError, ArithmeticError):
+    """A loss that is not a number, or without bound."""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A moment of a training.
+
+    Args:
+        epoch: that is under way.
+        step: batches of it that are done.
+    """
+
+    epoch: int
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training did, from its start on.
+
+    Args:
+        epochs: gone through, whole or in part.
+        steps: batches; None where the data does not say how many there are.
+        history: what `fit` reports, a list of values each.
+        seconds: all together, whatever interruptions there were.
+    """
+
+    epochs: int
+    steps: int | None
+    history: Mapping[str, Sequence[float]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained, from any moment to any other.
+
+    Every epoch is a call of `fit` of its own, so that what it draws follows
+    from its number alone, but callbacks see one training. From time to time,
+    and when it is interrupted, the state is kept.
+
+    Args:
+        examples: what it sees.
+        callbacks: makes the callbacks of a training.
+        arguments: for `fit`, such as `validation_data` or `class_weight`.
+        seed: of all that is drawn outside the model.
+        seconds: between two states that are kept.
+    """
+
+    examples: Examples
+    callbacks: MakeCallbacks = tuple
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    seconds: float = 30.0
+
+    def run(
+        self,
+        model: keras.Model,
+        start: Place,
+        end: Place,
+        *,
+        state: Path,
+        title: str,
+        drawn: int = 0,
+        early: tuple[Place, Callable[[keras.Model], Any]] | None = None,
+    ) -> Trained:
+        """Trains a compiled model in place.
+
+        Args:
+            model: at `start`, or anywhere if there is a state to go on from.
+            start: the moment that it is at.
+            end: the moment to stop at.
+            state: the file to go on from and to keep the state in. It is
+                left where it is; whoever files the model removes it.
+            title: what is being trained, for the progress view.
+            drawn: epochs that the run went through before this training.
+            early: a moment on the way, and what is done with the model then.
+
+        Raises:
+            DivergedError: the loss of an epoch is not finite.
+            KeyboardInterrupt: the user said so; the state is kept.
+        """
+        callbacks = [*self.callbacks(), keras.callbacks.History()]
+        keeper = _Keeper(state, callbacks, self.examples.parts, self.seconds)
+        watched = _Callbacks(
+            [*callbacks, TrainingView(title), keeper],
+            add_history=True,
+            model=model,
+            epochs=end.epoch + (end.step > 0),
+            steps=self.examples.steps,
+            verbose=0,
+        )
+        kept = Checkpoint.load(state)
+        place, stopped = start, False
+        watched.begin()
+        if kept is not None and start < Place(kept.epoch, kept.step):
+            place, stopped = Place(kept.epoch, kept.step), kept.stopped
+            self._build_metrics(model, kept, drawn + place.epoch - start.epoch)
+            kept.restore(model, callbacks)
+            keeper.kept = kept
+        keeper.early = early if early and place < early[0] else None
+        if early and place == early[0]:
+            early[1](model)
+        with _interrupts() as asked:
+            keeper.asked = asked
+            while place < end and not stopped:
+                place = self._epoch(model, place, start, end, drawn, watched)
+                stopped = bool(model.stop_training)
+        watched.finish()
+        history = watched.history.history
+        return self._trained(start, place, history, keeper.trained)
+
+    def _epoch(
+        self,
+        model: keras.Model,
+        place: Place,
+        start: Place,
+        end: Place,
+        drawn: int,
+        watched: "_Callbacks",
+    ) -> Place:
+        """Trains to the end of an epoch, or of the training."""
+        epoch = place.epoch
+        stop = end.step if epoch == end.epoch else None
+        watched.keeper.begin(place.step, stop or self.examples.steps)
+        keras.utils.set_random_seed(self.seed + epoch)
+        part = self.examples.of(
+            epoch, place.step, stop, drawn + epoch - start.epoch
+        )
+        model.fit(
+            **{**self.arguments, **part},
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            callbacks=watched,
+            verbose=0,
+        )
+        return Place(epoch + 1) if stop is None else end
+
+    def _build_metrics(
+        self, model: keras.Model, kept: Checkpoint, drawn: int
+    ) -> None:
+        """Makes the metrics of an epoch that is under way."""
+        if not kept.step:
+            return
+        part = self.examples.of(kept.epoch, kept.step - 1, kept.step, drawn)
+        model.test_on_batch(part["x"], part["y"], part["sample_weight"])
+
+    def _trained(
+        self,
+        start: Place,
+        end: Place,
+        history: Mapping[str, list[float]],
+        seconds: float,
+    ) -> Trained:
+        epochs = end.epoch + (end.step > 0) - start.epoch
+        each = self.examples.steps
+        steps = None
+        if each is not None:
+            steps = (end.epoch - start.epoch) * each + end.step - start.step
+        return Trained(epochs, steps, history, seconds)
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Keeps the state, gives it back, and stops where it must.
+
+    The last of all callbacks: what the others did to the model in this
+    moment is in the state that it keeps.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        others: list[keras.callbacks.Callback],
+        parts: bool,
+        seconds: float,
+    ) -> None:
+        super().__init__()
+        self.state = state
+        self.others = others
+        self.parts = parts
+        self.seconds = seconds
+        self.kept: Checkpoint | None = None
+        self.early: tuple[Place, Callable[[keras.Model], Any]] | None = None
+        self.asked = threading.Event()
+        self._offset = 0
+        self._stop: int | None = None
+        self._epoch = 0
+        self._begun = self._last = time.monotonic()
+        self._before = 0.0
+
+    def begin(self, offset: int, stop: int | None) -> None:
+        """Says which batches of the next epoch are gone through."""
+        self._offset, self._stop = offset, stop
+
+    @property
+    def trained(self) -> float:
+        """Seconds of training, those before an interruption included."""
+        return self._before + time.monotonic() - self._begun
+
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Undoes what the beginning of a call of `fit` has reset."""
+        self._epoch = epoch
+        if self.kept is not None:
+            self.kept.restore(self.model, self.others)
+            self._before = self.kept.seconds
+            self.kept = None
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Keeps the state in the middle of an epoch."""
+        step = self._offset + batch + 1
+        self._pass(Place(self._epoch, step))
+        if step == self._stop:
+            # What the end of the epoch does would be left out.
+            return
+        asked = self.asked.is_set()
+        if self.parts and (asked or self._due()):
+            self._keep(self._epoch, step)
+        if asked:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Keeps the state between two epochs."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"The loss of epoch {epoch + 1} is not finite. Received: "
+                f"{loss}. Lower the learning rate, or clip the gradient."
+            )
+        self._pass(Place(epoch + 1))
+        asked = self.asked.is_set()
+        stop = self._stop
+        if asked or self.model.stop_training or self._due():
+            whole = stop is None or stop == self.params["steps"]
+            place = Place(epoch + 1) if whole else Place(epoch, stop or 0)
+            self._keep(place.epoch, place.step)
+        if asked:
+            raise KeyboardInterrupt
+
+    def _pass(self, place: Place) -> None:
+        """Does what is to be done at the early moment."""
+        if self.early is not None and self.early[0] <= place:
+            self.early[1](self.model)
+            self.early = None
+
+    def _due(self) -> bool:
+        return time.monotonic() - self._last >= self.seconds
+
+    def _keep(self, epoch: int, step: int) -> None:
+        state = Checkpoint.of(
+            self.model, epoch, step, self.others, self.trained
+        )
+        state.save(self.state)
+        self._last = time.monotonic()
+
+
+class _Callbacks(keras.callbacks.CallbackList):
+    """Callbacks that see one training, whatever calls of `fit` it takes."""
+
+    _averaged: list[Any] | None = None
+
+    @property
+    def keeper(self) -> _Keeper:
+        """The one that keeps the state."""
+        (keeper,) = (c for c in self.callbacks if isinstance(c, _Keeper))
+        return keeper
+
+    @property
+    def history(self) -> keras.callbacks.History:
+        """What `fit` reports."""
+        return self._history
+
+    def begin(self) -> None:
+        """Begins the training."""
+        super().on_train_begin()
+
+    def finish(self) -> None:
+        """Ends the training."""
+        model = self.model
+        if model.optimizer.use_ema:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        logs = {name: seen[-1] for name, seen in self.history.history.items()}
+        super().on_train_end(logs)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """One call of `fit` begins."""
+
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Hands on the end of an epoch.
+
+        At the end of every call of `fit`, weights are replaced by their
+        moving averages where there are some: here that is not the end.
+        """
+        super().on_epoch_end(epoch, logs)
+        model = self.model
+        if model.optimizer.use_ema:
+            weights = model.trainable_weights
+            self._averaged = [keras.ops.copy(weight) for weight in weights]
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """One call of `fit` ends."""
+        if self._averaged is not None:
+            weights = self.model.trainable_weights
+            for weight, value in zip(weights, self._averaged, strict=True):
+                weight.assign(value)
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Yields what is set when the user asks to stop: the step is finished."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
