@@ -180,6 +180,9 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if isinstance(value, np.ndarray | np.generic):
         return value.dtype.kind in "biufV"
+    if keras.ops.is_tensor(value):
+        # Such as the best loss so far, which is a tensor on JAX.
+        return True
     return isinstance(value, _PLAIN)
 
 
@@ -190,6 +193,8 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, list | tuple):
         kind = "tuple" if isinstance(value, tuple) else "list"
         return {kind: [_encode(item, arrays) for item in value]}
+    if keras.ops.is_tensor(value):
+        value = keras.ops.convert_to_numpy(value)
     if isinstance(value, np.ndarray | np.generic):
         name = f"a{len(arrays)}"
         kind = "array" if isinstance(value, np.ndarray) else "scalar"

@@ -170,7 +170,12 @@ class LotteryDiet:
         make = callbacks if callable(callbacks) else lambda: list(callbacks)
         while_training = _handed_on(arguments, validation_data)
         training = Training(
-            data, make, while_training, self.seed, checkpoint_seconds
+            data,
+            make,
+            while_training,
+            validation_data,
+            self.seed,
+            checkpoint_seconds,
         )
         rounds = Rounds(
             RunFolder(folder),

@@ -155,9 +155,11 @@ class Batches(Examples):
 
     def __init__(self, data: Any, shuffle: bool) -> None:
         self.data = data
-        self.shuffle = shuffle and not hasattr(data, "epoch")
+        sequence = isinstance(data, keras.utils.PyDataset)
+        self.shuffle = shuffle and sequence and not hasattr(data, "epoch")
         self.steps = _length(data)
         self._drawn = 0
+        self._begun = False
 
     def of(
         self, epoch: int, start: int, stop: int | None, drawn: int
@@ -173,52 +175,34 @@ class Batches(Examples):
                 f"Received: {type(self.data).__name__} and batches {start} to "
                 f"{stop} of {self.steps}. Rewind to a whole epoch."
             )
-        if hasattr(self.data, "epoch"):
-            self.data.epoch = epoch
-        else:
-            for _ in range(drawn - self._drawn):
-                self._skip()
+        data = self.data
+        if hasattr(data, "epoch"):
+            data.epoch = epoch
+        for _ in range(drawn - self._drawn):
+            self._open()
         self._drawn = drawn + 1
-        if isinstance(self.data, keras.utils.PyDataset):
-            return {"x": _Epoch(self.data), "shuffle": self.shuffle}
-        return {"x": self.data, "shuffle": False}
+        part = {"x": self._open(), "shuffle": self.shuffle}
+        if self.steps and not isinstance(data, keras.utils.PyDataset):
+            part["steps_per_epoch"] = self.steps
+        return part
 
-    def _skip(self) -> None:
-        """Leaves out an epoch; what draws an order has drawn it then."""
-        if isinstance(self.data, keras.utils.PyDataset):
-            self.data.on_epoch_begin()
+    def _open(self) -> Any:
+        """Begins an epoch, once: how often `fit` does is its own affair.
+
+        Each time, the data set may draw another order.
+        """
+        if not isinstance(self.data, keras.utils.PyDataset):
+            iterator = iter(self.data)
+            return (batch for batch in iterator)
+        if self._begun:
             self.data.on_epoch_end()
-        else:
-            model = _Blind()
-            model.compile()
-            model.fit(self.data, verbose=0, shuffle=False)
-
-
-class _Blind(keras.Model):
-    """A model that is shown an epoch and learns nothing.
-
-    How often `fit` begins to read a data set is its own affair, and each time
-    may draw another order; so it is `fit` that passes over an epoch.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.built = True
-
-    def call(self, x: Any) -> Any:
-        """Returns what it is given."""
-        return x
-
-    def train_step(self, *given: Any) -> Any:
-        """Does nothing, with the state that JAX hands on or without."""
-        logs = {"loss": keras.ops.zeros(())}
-        return (logs, given[0]) if len(given) > 1 else logs
+        self._begun = True
+        self.data.on_epoch_begin()
+        return _Epoch(self.data)
 
 
 class _Epoch(keras.utils.PyDataset):
-    """One epoch of a data set that is told of its end once.
-
-    Every call of `fit` tells it so at its start as well.
+    """One epoch of a data set that hears nothing of `fit`.
 
     Args:
         data: the data set.
@@ -229,7 +213,6 @@ class _Epoch(keras.utils.PyDataset):
             data.workers, data.use_multiprocessing, data.max_queue_size
         )
         self.data = data
-        self._begun = False
 
     @property
     def num_batches(self) -> int | None:
@@ -240,15 +223,20 @@ class _Epoch(keras.utils.PyDataset):
         """Returns a batch."""
         return self.data[index]
 
-    def on_epoch_begin(self) -> None:
-        """Hands it on."""
-        self._begun = True
-        self.data.on_epoch_begin()
 
-    def on_epoch_end(self) -> None:
-        """Hands it on, once the epoch has begun."""
-        if self._begun:
-            self.data.on_epoch_end()
+def first_batch(data: Any) -> tuple[Any, Any, Any]:
+    """Returns some first examples as `(x, y, sample_weight)`.
+
+    Args:
+        data: `(x, y)` or `(x, y, sample_weight)`, or a data set.
+    """
+    if isinstance(data, keras.utils.PyDataset):
+        batch = data[0]
+    elif isinstance(data, tuple):
+        batch = keras.tree.map_structure(lambda leaf: leaf[:32], data)
+    else:
+        batch = next(iter(data))
+    return (*batch, None)[:3]
 
 
 def _length(data: Any) -> int | None:

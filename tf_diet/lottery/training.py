@@ -4,6 +4,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import keras
 
 from tf_diet.errors import DietError
 from tf_diet.lottery.checkpoint import Checkpoint
-from tf_diet.lottery.examples import Examples
+from tf_diet.lottery.examples import Examples, first_batch
 from tf_diet.lottery.training_view import TrainingView
 
 MakeCallbacks = Callable[[], Sequence[keras.callbacks.Callback]]
@@ -67,6 +68,7 @@ class Training:
         examples: what it sees.
         callbacks: makes the callbacks of a training.
         arguments: for `fit`, such as `validation_data` or `class_weight`.
+        sample: other data of the same kind, to build metrics on.
         seed: of all that is drawn outside the model.
         seconds: between two states that are kept.
     """
@@ -74,6 +76,7 @@ class Training:
     examples: Examples
     callbacks: MakeCallbacks = tuple
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    sample: Any = None
     seed: int = 0
     seconds: float = 30.0
 
@@ -119,9 +122,11 @@ class Training:
         watched.begin()
         if kept is not None and start < Place(kept.epoch, kept.step):
             place, stopped = Place(kept.epoch, kept.step), kept.stopped
-            self._build_metrics(model, kept, drawn + place.epoch - start.epoch)
+            self._build(model, kept.step > 0)
             kept.restore(model, callbacks)
             keeper.kept = kept
+        else:
+            self._build(model, False)
         keeper.early = early if early and place < early[0] else None
         if early and place == early[0]:
             early[1](model)
@@ -151,23 +156,31 @@ class Training:
         part = self.examples.of(
             epoch, place.step, stop, drawn + epoch - start.epoch
         )
-        model.fit(
-            **{**self.arguments, **part},
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            callbacks=watched,
-            verbose=0,
-        )
+        with warnings.catch_warnings():
+            # So it says of all data that does not tell its length.
+            if self.examples.steps is None:
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+            model.fit(
+                **{**self.arguments, **part},
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                callbacks=watched,
+                verbose=0,
+            )
         return Place(epoch + 1) if stop is None else end
 
-    def _build_metrics(
-        self, model: keras.Model, kept: Checkpoint, drawn: int
-    ) -> None:
-        """Makes the metrics of an epoch that is under way."""
-        if not kept.step:
-            return
-        part = self.examples.of(kept.epoch, kept.step - 1, kept.step, drawn)
-        model.test_on_batch(part["x"], part["y"], part["sample_weight"])
+    def _build(self, model: keras.Model, inside: bool) -> None:
+        """Builds metrics before the first call of `fit` does.
+
+        Args:
+            model: compiled.
+            inside: an epoch is under way, whose metrics are to be given back.
+        """
+        if inside or keras.backend.backend() != "tensorflow":
+            # To build them, `fit` would look at data of its own accord, and
+            # who is asked twice may answer otherwise.
+            x, y, sample_weight = first_batch(self.sample)
+            model.test_on_batch(x, y, sample_weight)
 
     def _trained(
         self,
