@@ -122,7 +122,8 @@ class Training:
         watched.begin()
         if kept is not None and start < Place(kept.epoch, kept.step):
             place, stopped = Place(kept.epoch, kept.step), kept.stopped
-            self._build(model, kept.step > 0)
+            self._build(model, True)
+            _direct(callbacks)
             kept.restore(model, callbacks)
             keeper.kept = kept
         else:
@@ -174,7 +175,7 @@ class Training:
 
         Args:
             model: compiled.
-            inside: an epoch is under way, whose metrics are to be given back.
+            inside: the training is under way, its metrics are given back.
         """
         if inside or keras.backend.backend() != "tensorflow":
             # To build them, `fit` would look at data of its own accord, and
@@ -195,6 +196,17 @@ class Training:
         if each is not None:
             steps = (end.epoch - start.epoch) * each + end.step - start.step
         return Trained(epochs, steps, history, seconds)
+
+
+def _direct(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Makes callbacks that watch a metric find out whether less is better.
+
+    They do so at the end of their first epoch, and forget the best so far.
+    """
+    for callback in callbacks:
+        find_out = getattr(callback, "_set_monitor_op", None)
+        if find_out is not None and callback.monitor_op is None:
+            find_out()
 
 
 class _Keeper(keras.callbacks.Callback):
