@@ -1,5 +1,7 @@
 """A small lottery that does everything a kill could spoil, and is quick."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
@@ -46,7 +48,7 @@ def callbacks():
 
 def fit(folder, rounds=2, net=None, x=None, **changes):
     """Runs the lottery; each batch leaves a state behind."""
-    made = {"schedule", "criterion", "reset", "distill", "retries", "repair"}
+    made = {field.name for field in dataclasses.fields(LotteryDiet)}
     diet = {name: changes.pop(name) for name in made & set(changes)}
     settings = {
         "epochs": 4,
@@ -63,7 +65,12 @@ def fit(folder, rounds=2, net=None, x=None, **changes):
             "reset": Rewind(step=4),
             **diet,
         }
-    ).fit(net or model(), x or data(0), folder=folder, **settings)
+    ).fit(
+        net or model(),
+        data(0) if x is None else x,
+        folder=folder,
+        **settings,
+    )
 
 
 def traces(run):

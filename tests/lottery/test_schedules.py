@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -6,8 +8,12 @@ from tf_diet.lottery.schedules import (
     ConstantRate,
     Listed,
     Polynomial,
+    UntilBudget,
+    UntilError,
+    ask,
     schedules,
 )
+from tf_diet.pruning.budget import Budget
 
 
 def course(schedule, steps):
@@ -57,3 +63,55 @@ def test_impossible_schedules_say_so(schedule):
 
 def test_all_are_registered():
     assert {"constant_rate", "polynomial", "listed"} <= set(schedules.names())
+
+
+@dataclasses.dataclass
+class Line:
+    parameters: int
+    validation_error: float = 1.0
+    flops: int = 0
+    disk_bytes: int = 0
+    ram_bytes: int = 0
+
+    @property
+    def weights_left(self):
+        return self.parameters / 1000
+
+
+def test_until_the_error_passes_a_bound():
+    schedule = UntilError(1.2, ConstantRate(0.5, 9))
+    assert schedule.next([Line(1000)])[0]
+    assert schedule.next([Line(1000), Line(500, 1.19)]) == (True, 0.75)
+    assert not schedule.next([Line(1000), Line(500, 1.21)])[0]
+    patient = UntilError(1.2, ConstantRate(0.5, 9), patience=1)
+    course = [Line(1000), Line(500, 1.3)]
+    assert patient.next(course)[0]
+    assert patient.next([*course, Line(250, 1.1)])[0]
+    assert not patient.next([*course, Line(250, 1.3)])[0]
+
+
+def test_until_a_budget_is_met():
+    budget = Budget(parameters=300)
+    schedule = UntilBudget(budget, 0.5)
+    assert schedule.next([Line(1000)]) == (True, 0.5)
+    # The last round takes no more than it must.
+    assert schedule.next([Line(1000), Line(500)]) == (True, budget)
+    assert not schedule.next([Line(1000), Line(500), Line(300)])[0]
+    second = UntilBudget(Budget(flops=100, calls_per_second=10), 0.5)
+    assert second.next([Line(1000, flops=11)]) == (True, second.to)
+    assert not second.next([Line(1000, flops=10)])[0]
+
+
+class Constant:
+    """As tfmot's, which answers in arrays and has no end."""
+
+    def __call__(self, step):
+        return np.array(step >= 1), np.array(0.4, "float32")
+
+
+def test_a_schedule_that_no_longer_rises_ends():
+    assert ask(Constant(), [1])[0] is True
+    assert ask(Constant(), [1, 2])[0] is False
+    due, sparsity = ask(Polynomial(0.8, 4), [1, 2])
+    assert due
+    assert isinstance(sparsity, float)

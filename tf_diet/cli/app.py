@@ -11,10 +11,26 @@ from absl import app, logging
 from absl.flags import argparse_flags
 
 from tf_diet import __version__
-from tf_diet.cli import convert, demo, inspect, profile, prune
+from tf_diet.cli import (
+    convert,
+    demo,
+    inspect,
+    lottery,
+    profile,
+    prune,
+    runs,
+)
 from tf_diet.errors import DietError
 
-COMMANDS: tuple[ModuleType, ...] = (demo, inspect, prune, convert, profile)
+COMMANDS: tuple[ModuleType, ...] = (
+    demo,
+    inspect,
+    prune,
+    lottery,
+    runs,
+    convert,
+    profile,
+)
 
 
 def parse(argv: list[str]) -> Any:

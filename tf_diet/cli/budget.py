@@ -73,8 +73,20 @@ def goal_of(args: Any) -> dict[str, Any]:
         )
     if args.rate is not None:
         return {"rate": args.rate}
+    return {"to": bounds_of(args)}
+
+
+def bounds_of(args: Any) -> Budget | None:
+    """Returns the budget that was given, None if no bound was.
+
+    Raises:
+        InputError: a size cannot be read.
+    """
+    texts = {n: t for n in BOUNDS if (t := getattr(args, n)) is not None}
     numbers: dict[str, Any] = {n: size(n, t) for n, t in texts.items()}
-    return {"to": Budget(**numbers, calls_per_second=args.calls_per_second)}
+    if not numbers:
+        return None
+    return Budget(**numbers, calls_per_second=args.calls_per_second)
 
 
 def size(name: str, text: str) -> int:

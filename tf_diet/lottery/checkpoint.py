@@ -88,7 +88,7 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Writes the state in one move."""
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, Any] = {}
         facts = {
             "format": _FORMAT,
             "epoch": self.epoch,
@@ -128,8 +128,13 @@ class Checkpoint:
                 f"The state of a training cannot be read. Received: {path}. "
                 "Delete the file to start its round again."
             ) from error
-        place = facts["epoch"], facts["step"]
-        return cls(*place, *held, facts["stopped"], facts["seconds"])
+        names = ("epoch", "step", "stopped", "seconds")
+        return cls(
+            values=held[0],
+            metrics=held[1],
+            callbacks=held[2],
+            **{name: facts[name] for name in names},
+        )
 
 
 def _lasting(model: keras.Model) -> list[Any]:

@@ -18,7 +18,8 @@ from tf_diet.lottery.resets import Reset, reset_of
 from tf_diet.lottery.rounds import Data, Evaluate, Ranking, Rounds
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder
-from tf_diet.lottery.schedules import ConstantRate, Schedule
+from tf_diet.lottery.schedules import ConstantRate, Schedule, at
+from tf_diet.lottery.tensorboard import board_of
 from tf_diet.lottery.training import DivergedError, MakeCallbacks, Training
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.remake import remake
@@ -109,6 +110,7 @@ class LotteryDiet:
         evaluate: Evaluate = loss_of,
         full: Run | None = None,
         checkpoint_seconds: float = 30.0,
+        tensorboard: str | os.PathLike[str] | None = None,
         **arguments: Any,
     ) -> Run:
         """Runs the diet and writes every round to a folder.
@@ -144,6 +146,8 @@ class LotteryDiet:
                 another criterion, whose round 0 is taken over.
             checkpoint_seconds: how often the state inside a training is
                 kept: a kill costs no more than that.
+            tensorboard: a folder for the scalars of every round: weights
+                left, FLOPs, errors, the width of every group.
             **arguments: `class_weight`, `validation_freq` (None: not while
                 training), `validation_steps`, `validation_batch_size`, for
                 Keras' `fit`.
@@ -155,6 +159,7 @@ class LotteryDiet:
             InputError: the model is not compiled, epochs do not fit, or an
                 argument cannot be used.
             DivergedError: the loss of the full model's training.
+            MissingDependencyError: `tensorboard` without its extra.
             RunFolderError: the folder is in use by something else.
             KeyboardInterrupt: the step is finished and the state kept.
         """
@@ -195,6 +200,7 @@ class LotteryDiet:
             evaluate,
             self.distill,
             self.retries,
+            board_of(tensorboard),
         )
         rounds.spans()
         rounds.reset.place(epochs, data.steps)
@@ -204,7 +210,7 @@ class LotteryDiet:
             "batches": data.steps,
             "batch_size": getattr(data, "batch_size", None),
             "shuffle": shuffle,
-            "graph": build(model).fingerprint,
+            "layers, names and widths": build(model).fingerprint,
             "data": {
                 "train": fingerprint(x),
                 "targets": fingerprint(y),
@@ -246,6 +252,7 @@ class LotteryDiet:
     def _check(self, model: keras.Model, calibration: Any) -> Limits:
         """Checks what can be before any training, and returns the limits."""
         reset = reset_of(self.reset)
+        at(self.schedule, 1)
         if not model.compiled:
             raise InputError(
                 f"The model {model.name!r} is not compiled. Received: a model "

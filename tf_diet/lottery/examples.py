@@ -176,12 +176,14 @@ class Batches(Examples):
                 f"{stop} of {self.steps}. Rewind to a whole epoch."
             )
         data = self.data
-        if hasattr(data, "epoch"):
-            data.epoch = epoch
-        for _ in range(drawn - self._drawn):
-            self._open()
+        told = hasattr(data, "epoch")
+        if not told:
+            for _ in range(drawn - self._drawn):
+                self._open()
         self._drawn = drawn + 1
         part = {"x": self._open(), "shuffle": self.shuffle}
+        if told:
+            data.epoch = epoch
         if self.steps and not isinstance(data, keras.utils.PyDataset):
             part["steps_per_epoch"] = self.steps
         return part

@@ -68,7 +68,7 @@ def reset_of(given: str | Reset) -> Reset:
     Raises:
         InputError: the name is unknown, or it is neither.
     """
-    return instance(resets, Reset, given)
+    return instance(resets, Reset, given)  # type: ignore[type-abstract]
 
 
 @dataclass(frozen=True)

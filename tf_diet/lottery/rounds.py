@@ -75,6 +75,7 @@ class Rounds:
         evaluate: returns the error of a model on data.
         distill: what the full model teaches, or None.
         retries: of a round whose loss diverges, at a lower rate each.
+        board: is shown every round.
     """
 
     folder: RunFolder
@@ -87,6 +88,7 @@ class Rounds:
     evaluate: Evaluate
     distill: Distillation | None
     retries: int
+    board: Callable[[Sequence[Round]], Any] = lambda rounds: None
 
     def first(self) -> None:
         """Trains the full model, keeping its early moment."""
@@ -382,6 +384,7 @@ class Rounds:
             widths={group.name: group.n_units for group in graph.groups},
         )
         run.add(line, kind)
+        self.board(run.rounds())
         run.state_path(f"{kind}_{number:02d}").unlink(missing_ok=True)
         logging.info(
             "%s %d: %d parameters (%.1f %%), validation error %.4f, "

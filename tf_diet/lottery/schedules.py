@@ -25,12 +25,29 @@ Schedule = Callable[[int], tuple[bool, float]]
 class Line(Protocol):
     """What a schedule may look at in a finished round; see `Round`."""
 
-    parameters: int
-    weights_left: float
-    flops: int
-    disk_bytes: int
-    ram_bytes: int
-    validation_error: float
+    @property
+    def parameters(self) -> int:
+        """Elements of all weights."""
+
+    @property
+    def weights_left(self) -> float:
+        """Share of the full model's parameters."""
+
+    @property
+    def flops(self) -> int:
+        """Of one call."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """Of a float32 `.tflite` file, about."""
+
+    @property
+    def ram_bytes(self) -> int:
+        """The largest input plus output of one call."""
+
+    @property
+    def validation_error(self) -> float:
+        """After training."""
 
 
 schedules: Registry[Callable[..., Schedule]] = Registry("schedule")

@@ -23,9 +23,8 @@ def rounds_table(
             as a dash.
         title: what stands above the table.
     """
-    table = Table(title=title, title_justify="left")
     columns = {
-        "round": lambda r: str(r.get("name", r.get("round"))),
+        "round": _name,
         "parameters": _number("parameters", "{:,}"),
         "weights left": _number("weights_left", "{:.1%}"),
         "MFLOPs / s of audio": lambda r: (
@@ -37,11 +36,63 @@ def rounds_table(
         "test error": _number("test_error", "{:.3f}"),
         "test error x": _number("error_multiplier", "{:.3f}"),
     }
+    return _table(columns, [*rounds, *others], title)
+
+
+def run_table(
+    rounds: Sequence[Mapping[str, Any]],
+    others: Iterable[Mapping[str, Any]] = (),
+    *,
+    title: str = "",
+) -> str:
+    """Returns a table of the rounds of any model, with what they took.
+
+    Args:
+        rounds: the fields of `tf_diet.lottery.run_folder.Round`.
+        others: the same, with a `name` in place of the number.
+        title: what stands above the table.
+    """
+
+    def took(phase: str) -> Any:
+        def cell(row: Mapping[str, Any]) -> str:
+            seconds = row["seconds"]
+            if phase == "training":
+                return f"{seconds.get(phase, 0.0):.1f}"
+            left_out = ("training", "evaluation")
+            rest = [s for n, s in seconds.items() if n not in left_out]
+            return f"{sum(rest):.1f}"
+
+        return cell
+
+    columns = {
+        "round": _name,
+        "parameters": _number("parameters", "{:,}"),
+        "weights left": _number("weights_left", "{:.1%}"),
+        "FLOPs a call": _number("flops", "{:,}"),
+        "validation error": _number("validation_error", "{:.4g}"),
+        "test error": _number("test_error", "{:.4g}"),
+        "error x": _number("error_multiplier", "{:.3f}"),
+        "training s": took("training"),
+        "pruning s": took("pruning"),
+    }
+    return _table(columns, [*rounds, *others], title)
+
+
+def _table(
+    columns: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], title: str
+) -> str:
+    table = Table(title=title, title_justify="left")
     for name in columns:
-        table.add_column(name, justify="left" if name == "round" else "right")
-    for row in [*rounds, *others]:
+        first = name == "round"
+        justify: Any = "left" if first else "right"
+        table.add_column(name, justify=justify, no_wrap=first)
+    for row in rows:
         table.add_row(*(cell(row) for cell in columns.values()))
     return render(table)
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return str(row.get("name", row.get("round")))
 
 
 def _number(name: str, pattern: str) -> Any:
