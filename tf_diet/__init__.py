@@ -21,6 +21,8 @@ from tf_diet.graph.rule import Rule, Signature, register_rule
 from tf_diet.graph.show import describe, inspect
 from tf_diet.lottery.diet import LotteryDiet
 from tf_diet.lottery.distillation import Distillation
+from tf_diet.lottery.masking import Mask
+from tf_diet.lottery.methods import Method, Trim, register_method
 from tf_diet.lottery.resets import (
     LrRewind,
     NoReset,
@@ -62,6 +64,8 @@ __all__ = [
     "Listed",
     "LotteryDiet",
     "LrRewind",
+    "Mask",
+    "Method",
     "NoReset",
     "PerSaving",
     "Polynomial",
@@ -73,6 +77,7 @@ __all__ = [
     "Rule",
     "Run",
     "Signature",
+    "Trim",
     "UntilBudget",
     "UntilError",
     "describe",
@@ -85,6 +90,7 @@ __all__ = [
     "register_consumer",
     "register_criterion",
     "register_estimator",
+    "register_method",
     "register_repair",
     "register_reset",
     "register_rule",

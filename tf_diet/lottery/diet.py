@@ -14,8 +14,10 @@ from tf_diet.graph.build import build
 from tf_diet.lottery.distillation import Distillation
 from tf_diet.lottery.examples import examples
 from tf_diet.lottery.fingerprint import fingerprint
+from tf_diet.lottery.masking import Mask  # noqa: F401  (files the method)
+from tf_diet.lottery.methods import Method, Ranking, Trim, method_of
 from tf_diet.lottery.resets import Reset, reset_of
-from tf_diet.lottery.rounds import Data, Evaluate, Ranking, Rounds
+from tf_diet.lottery.rounds import Data, Evaluate, Rounds
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder
 from tf_diet.lottery.schedules import ConstantRate, Schedule, at
@@ -66,6 +68,8 @@ class LotteryDiet:
         scaling: how scores are made comparable.
         limits: what must be respected.
         repair: how removed units are made up for before retraining.
+        method: "trim" takes units out; `Mask()`, the paper's baseline, puts
+            single weights to zero.
         reset: what survivors start from: "rewind" (their early weights),
             "lr_rewind" (their trained weights and the early optimizer),
             "none" (both as they are) or "reinit"; or one of these with a
@@ -86,6 +90,7 @@ class LotteryDiet:
     scaling: str | Scaling = "rank"
     limits: Limits | None = None
     repair: str | Repair | None = None
+    method: str | Method = "trim"
     reset: str | Reset = "rewind"
     distill: Distillation | None = None
     retries: int = 0
@@ -198,6 +203,7 @@ class LotteryDiet:
             reset_of(self.reset),
             Data(validation_data, test_data, calibration or validation_data),
             evaluate,
+            method_of(self.method),
             self.distill,
             self.retries,
             board_of(tensorboard),
@@ -251,8 +257,9 @@ class LotteryDiet:
 
     def _check(self, model: keras.Model, calibration: Any) -> Limits:
         """Checks what can be before any training, and returns the limits."""
-        reset = reset_of(self.reset)
+        reset, method = reset_of(self.reset), method_of(self.method)
         at(self.schedule, 1)
+        method.check(self.schedule)
         if not model.compiled:
             raise InputError(
                 f"The model {model.name!r} is not compiled. Received: a model "
@@ -260,6 +267,12 @@ class LotteryDiet:
             )
         if self.repair is not None:
             check_repair(self.repair, calibration)
+            if not isinstance(method, Trim):
+                raise InputError(
+                    "What is masked is not removed, and cannot be made up "
+                    f"for. Received: method={self.method!r}, repair="
+                    f"{self.repair!r}. Pass repair=None."
+                )
             if not reset.mends:
                 raise InputError(
                     "Fresh weights have nothing to repair. Received: "

@@ -1,21 +1,19 @@
 """The rounds of one run: each is found again where a kill left it."""
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import keras
 from absl import logging
 
-from tf_diet.criteria.criterion import Criterion
 from tf_diet.errors import InputError
-from tf_diet.files import write_text
 from tf_diet.graph.build import build
 from tf_diet.lottery.distillation import Distillation
 from tf_diet.lottery.learning_rates import slowed, stretched
+from tf_diet.lottery.methods import Method, Ranking, Stopwatch, Turn
 from tf_diet.lottery.resets import Reset, fresh_copy
 from tf_diet.lottery.run_folder import (
     Round,
@@ -27,28 +25,11 @@ from tf_diet.lottery.run_folder import (
 from tf_diet.lottery.schedules import Line, Schedule, ask, at
 from tf_diet.lottery.training import DivergedError, Place, Trained, Training
 from tf_diet.pruning.budget import Budget, disk_bytes
-from tf_diet.pruning.limits import Limits
-from tf_diet.pruning.plan import PruningPlan
-from tf_diet.pruning.prune import plan as make_plan
-from tf_diet.pruning.repair.methods import Repair
-from tf_diet.pruning.repair.repair import repair
 
 Evaluate = Callable[[keras.Model, Any], float]
 
 # How much lower the learning rate of a retry is.
 _SLOWER = 0.3
-
-
-@dataclasses.dataclass(frozen=True)
-class Ranking:
-    """How a round chooses units; the fields are those of `LotteryDiet`."""
-
-    criterion: str | Criterion
-    scope: Any
-    scaling: Any
-    limits: Limits
-    repair: str | Repair | None
-    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +54,7 @@ class Rounds:
         reset: what retraining starts from.
         data: to judge and rank on.
         evaluate: returns the error of a model on data.
+        method: how a model is made smaller.
         distill: what the full model teaches, or None.
         retries: of a round whose loss diverges, at a lower rate each.
         board: is shown every round.
@@ -86,6 +68,7 @@ class Rounds:
     reset: Reset
     data: Data
     evaluate: Evaluate
+    method: Method
     distill: Distillation | None
     retries: int
     board: Callable[[Sequence[Round]], Any] = lambda rounds: None
@@ -138,12 +121,18 @@ class Rounds:
             return False
         watch = Stopwatch()
         if not run.early_path(number).exists():
-            trained = self.load(run.model_path(number - 1))
-            with watch.time("planning"):
-                plan = self.plan(trained, number, lines[-1], goal)
-            if not plan.reached:
+            turn = Turn(
+                run,
+                lines,
+                goal,
+                self.ranking,
+                self.reset,
+                self.data.calibration,
+                self.load,
+                watch,
+            )
+            if not self.method.start(turn):
                 return False
-            self.trim(plan, trained, number, watch)
         done, model = self._retrain(number, lines)
         sparsity = 0.0 if isinstance(goal, Budget) else goal
         self.file(model, number, done, watch, sparsity)
@@ -197,57 +186,6 @@ class Rounds:
         assert steps is not None
         return at(self.schedule, place.epoch * steps + place.step)
 
-    def plan(
-        self,
-        trained: keras.Model,
-        number: int,
-        last: Round,
-        goal: float | Budget,
-    ) -> PruningPlan:
-        """Returns the plan that reaches the goal of a round."""
-        how = self.ranking
-        if isinstance(goal, Budget):
-            target: dict[str, Any] = {"to": goal}
-        else:
-            rate = 1 - (1 - goal) / last.weights_left
-            target = {"rate": min(max(rate, 1e-6), 1 - 1e-6)}
-        plan = make_plan(
-            trained,
-            self.data.calibration,
-            criterion=how.criterion,
-            scope=how.scope,
-            scaling=how.scaling,
-            limits=how.limits,
-            seed=how.seed + number,
-            **target,
-        )
-        if plan.not_reached:
-            logging.warning("round %d: %s", number, plan.not_reached)
-        return plan
-
-    def trim(
-        self,
-        plan: PruningPlan,
-        trained: keras.Model,
-        number: int,
-        watch: "Stopwatch",
-    ) -> None:
-        """Writes what a round starts from: its plan first, its model last."""
-        run, how = self.folder, self.ranking
-        early = self.load(run.early_path(number - 1))
-        data = self.data.calibration
-
-        def mend(full: keras.Model, small: keras.Model) -> None:
-            if how.repair is not None:
-                with watch.time("repair"):
-                    repair(full, small, plan, data, how.repair, how.seed)
-
-        with watch.time("trimming"):
-            model = self.reset.restart(plan, trained, early, mend)
-        with watch.time("saving"):
-            write_text(run.plan_path(number), plan.to_json())
-            save_model(model, run.early_path(number))
-
     def _retrain(
         self, number: int, lines: Sequence[Round]
     ) -> tuple[Trained, keras.Model]:
@@ -269,7 +207,7 @@ class Rounds:
             path = path if retry else run.early_path(number)
             model = self.load(path)
             try:
-                with self._taught(model):
+                with self._taught(model), self._held(number, model):
                     trained = self._seeded(number, retry).run(
                         model,
                         start,
@@ -307,6 +245,9 @@ class Rounds:
             return nullcontext()
         teacher = self.load(self.folder.model_path(0))
         return self.distill.teach(model, teacher)
+
+    def _held(self, number: int, model: keras.Model) -> Any:
+        return self.method.hold(self.folder, number, model)
 
     def scratch(self, number: int, optimizer: Any = None) -> Ticket:
         """Trains the widths of a ticket from fresh weights; see `Run`."""
@@ -347,7 +288,7 @@ class Rounds:
         model: keras.Model,
         number: int,
         trained: Trained,
-        watch: "Stopwatch",
+        watch: Stopwatch,
         sparsity: float,
         kind: str = "round",
     ) -> None:
@@ -367,10 +308,14 @@ class Rounds:
         if test is not None:
             error, judged = test, "test_error"
         full = rounds[0] if rounds else None
+        counted = {"parameters": cost.parameters}
+        if kind == "round":
+            counted |= self.method.figures(run, number, cost.parameters)
+        left = counted["parameters"]
         line = Round(
             round=number,
-            parameters=cost.parameters,
-            weights_left=cost.parameters / full.parameters if full else 1.0,
+            **counted,
+            weights_left=left / full.parameters if full else 1.0,
             flops=cost.flops,
             disk_bytes=disk_bytes(graph, cost.parameters),
             ram_bytes=cost.peak_activation_bytes,
@@ -396,20 +341,3 @@ class Rounds:
             line.validation_error,
             line.error_multiplier,
         )
-
-
-class Stopwatch:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def time(self, phase: str) -> Iterator[None]:
-        """Adds what the block takes to a phase."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            took = time.monotonic() - started + self.seconds.get(phase, 0.0)
-            self.seconds[phase] = round(took, 3)

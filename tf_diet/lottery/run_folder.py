@@ -48,6 +48,8 @@ class Round:
         seconds: by phase: planning (ranking included), trimming, saving,
             training, evaluation.
         widths: units left in each group.
+        removable_units: units that are wholly masked, where weights are
+            masked and not trimmed; else None.
     """
 
     round: int
@@ -64,6 +66,7 @@ class Round:
     sparsity: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
     widths: Mapping[str, int] = field(default_factory=dict)
+    removable_units: int | None = None
 
 
 @dataclass(frozen=True)
@@ -281,7 +284,9 @@ class RunFolder:
     def ticket(self, line: Round, kind: str = "round") -> Ticket:
         """Returns the ticket of a finished round."""
         number = line.round
-        plan = self.plan_path(number) if number else None
+        # Masked models have none.
+        made = number and self.plan_path(number).exists()
+        plan = self.plan_path(number) if made else None
         return Ticket(line, self.model_path(number, kind), plan)
 
 

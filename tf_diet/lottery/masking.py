@@ -1,0 +1,240 @@
+"""The paper's baseline: small weights are put to zero, one by one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from tf_diet.errors import InputError
+from tf_diet.files import replacing
+from tf_diet.graph.build import build
+from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.groups import Member
+from tf_diet.lottery.methods import Method, Turn, register_method
+from tf_diet.lottery.run_folder import RunFolder, load_model, save_model
+from tf_diet.pruning.budget import Budget
+
+Masks = Mapping[str, npt.NDArray[np.bool_]]
+
+
+@register_method()
+@dataclass(frozen=True)
+class Mask(Method):
+    """The smallest weights of all kernels are put to zero and stay there.
+
+    Unstructured magnitude pruning: the model stays as large as it was, and
+    criterion, scaling and limits have no say. A line's `parameters` are those
+    that are not masked; `removable_units` is how many units are wholly masked
+    and could really go.
+
+    Args:
+        scope: "global", one threshold for all kernels, or "local", the same
+            share of each.
+
+    Source:
+        Esling et al., DAFx-20, section 3 and figure 1; Frankle and Carbin,
+        "The Lottery Ticket Hypothesis", ICLR 2019.
+    """
+
+    scope: str = "global"
+
+    def check(self, schedule: Any) -> None:
+        """See `Method.check`.
+
+        Raises:
+            InputError: the schedule wants more than fewer parameters, or the
+                scope is unknown.
+        """
+        to = getattr(schedule, "to", None)
+        if isinstance(to, Budget) and set(to.bounds()) != {"parameters"}:
+            raise InputError(
+                "Masked weights make nothing smaller but the number of those "
+                f"that count. Received: {to}. Bound parameters alone, or trim."
+            )
+        if self.scope not in ("global", "local"):
+            raise InputError(
+                "Weights are masked globally or locally. Received: "
+                f"scope={self.scope!r}. Pass 'global' or 'local'."
+            )
+
+    def start(self, turn: Turn) -> bool:
+        """See `Method.start`."""
+        trained, early = turn.trained(), turn.early()
+        with turn.watch.time("planning"):
+            old = read_masks(turn.folder, turn.number - 1, trained)
+            masks = self._masks(trained, old, turn)
+        if all(np.array_equal(masks[path], old[path]) for path in old):
+            return False
+        with turn.watch.time("masking"):
+            plan: Any = _Masking(masks)
+            model = turn.reset.restart(plan, trained, early, _no_mend)
+        with turn.watch.time("saving"):
+            path = mask_path(turn.folder, turn.number)
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **dict[str, Any](masks))
+            save_model(model, turn.folder.early_path(turn.number))
+        return True
+
+    def _masks(self, trained: keras.Model, old: Masks, turn: Turn) -> Masks:
+        """Returns which weights are left after a round."""
+        goal, total = turn.goal, turn.lines[0].parameters
+        if isinstance(goal, Budget):
+            goal = 1 - goal.bounds()["parameters"] / total
+        sizes = {path: mask.size for path, mask in old.items()}
+        gone = min(ceil(goal * total - 1e-6), sum(sizes.values()) - len(sizes))
+        values = {
+            variable.path: np.abs(ops.convert_to_numpy(variable))
+            for variable in kernels(trained)
+        }
+        # What is masked comes before everything that is not.
+        held = {p: np.where(old[p], values[p], -1.0) for p in old}
+        if self.scope == "global":
+            return _below(held, gone)
+        share = gone / sum(sizes.values())
+        parts = (
+            _below({p: held[p]}, floor(share * size))
+            for p, size in sizes.items()
+        )
+        return {path: mask for part in parts for path, mask in part.items()}
+
+    @contextmanager
+    def hold(
+        self, folder: RunFolder, number: int, model: keras.Model
+    ) -> Iterator[None]:
+        """See `Method.hold`: the optimizer puts masked weights back to zero."""
+        masks = read_masks(folder, number, model) if number else {}
+        variables = [v for v in kernels(model) if v.path in masks]
+        before = [variable.constraint for variable in variables]
+        for variable in variables:
+            variable.constraint = _Zeros(
+                masks[variable.path], variable.constraint
+            )
+        try:
+            yield
+        finally:
+            for variable, constraint in zip(variables, before, strict=True):
+                variable.constraint = constraint
+
+    def figures(
+        self, folder: RunFolder, number: int, parameters: int
+    ) -> dict[str, Any]:
+        """See `Method.figures`."""
+        if not number:
+            return {"removable_units": 0}
+        model = load_model(folder.model_path(number))
+        masks = read_masks(folder, number, model)
+        masked = sum(int((~mask).sum()) for mask in masks.values())
+        return {
+            "parameters": parameters - masked,
+            "removable_units": removable(build(model), masks),
+        }
+
+
+class _Masking:
+    """A plan that takes nothing out: it puts weights of a model to zero."""
+
+    def __init__(self, masks: Masks) -> None:
+        self.masks = masks
+
+    def apply(self, model: keras.Model) -> keras.Model:
+        """Masks a model in place and returns it."""
+        for variable in kernels(model):
+            mask = self.masks[variable.path].astype(variable.dtype)
+            variable.assign(variable * mask)
+        return model
+
+
+def _no_mend(full: keras.Model, small: keras.Model) -> None:
+    """Nothing was removed that could be made up for."""
+
+
+class _Zeros(keras.constraints.Constraint):
+    """Puts masked weights to zero, after another constraint if there is one."""
+
+    def __init__(self, mask: npt.NDArray[np.bool_], other: Any) -> None:
+        self.mask = mask
+        self.other = other
+
+    def __call__(self, w: Any) -> Any:
+        """Returns the weights with zeros where they are masked."""
+        w = w if self.other is None else self.other(w)
+        return w * ops.cast(self.mask, w.dtype)
+
+
+def kernels(model: keras.Model) -> list[Any]:
+    """Returns the weights that are masked: all but biases and scales."""
+    return [v for v in model.trainable_variables if len(v.shape) > 1]
+
+
+def mask_path(folder: RunFolder, number: int) -> Any:
+    """The file that says which weights of a round are left."""
+    return folder.folder / f"mask_{number:02d}.npz"
+
+
+def read_masks(folder: RunFolder, number: int, model: keras.Model) -> Masks:
+    """Returns which weights of a round are left; of round 0, all."""
+    if not number:
+        return {v.path: np.ones(v.shape, np.bool_) for v in kernels(model)}
+    with np.load(mask_path(folder, number), allow_pickle=False) as read:
+        return {path: read[path] for path in read.files}
+
+
+def _below(values: Mapping[str, npt.NDArray[Any]], gone: int) -> Masks:
+    """Returns masks that leave out the `gone` smallest of all values."""
+    flat = np.concatenate([value.ravel() for value in values.values()])
+    left = np.ones(flat.size, np.bool_)
+    left[np.argsort(flat, kind="stable")[:gone]] = False
+    masks, place = {}, 0
+    for path, value in values.items():
+        masks[path] = left[place : place + value.size].reshape(value.shape)
+        place += value.size
+    return masks
+
+
+def removable(graph: ChannelGraph, masks: Masks) -> int:
+    """Counts units of which every weight that makes or reads them is masked.
+
+    Either is enough: what nothing makes says nothing but its bias, and what
+    nothing reads is not heard.
+
+    Args:
+        graph: of the masked model.
+        masks: which of its weights are left.
+    """
+    found = 0
+    known = {
+        path: masks[variable.path]
+        for path, variable in graph.variables.items()
+        if variable.path in masks
+    }
+    for group in graph.groups:
+        gone = np.zeros(group.n_units, np.bool_)
+        for role in ("out", "in"):
+            members = [
+                member
+                for member in group.members
+                if member.role == role and member.path in known
+            ]
+            if members:
+                left = [_left(m, known[m.path], group.n_units) for m in members]
+                gone |= ~np.any(left, axis=0)
+        found += int(gone.sum())
+    return found
+
+
+def _left(
+    member: Member, mask: npt.NDArray[np.bool_], units: int
+) -> npt.NDArray[np.bool_]:
+    """Says of which units a weight has something left."""
+    other = tuple(axis for axis in range(mask.ndim) if axis != member.axis)
+    some = np.asarray(mask.any(axis=other))
+    here = member.units >= 0
+    left = np.zeros(units, np.bool_)
+    np.logical_or.at(left, member.units[here], some[here])
+    return left

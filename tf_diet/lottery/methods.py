@@ -1,0 +1,194 @@
+"""How a round makes a model smaller: one small class a way."""
+
+import abc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+from absl import logging
+
+from tf_diet.criteria.criterion import Criterion
+from tf_diet.files import write_text
+from tf_diet.lottery.resets import Reset
+from tf_diet.lottery.run_folder import Round, RunFolder, save_model
+from tf_diet.pruning.budget import Budget
+from tf_diet.pruning.limits import Limits
+from tf_diet.pruning.plan import PruningPlan
+from tf_diet.pruning.prune import plan as make_plan
+from tf_diet.pruning.repair.methods import Repair
+from tf_diet.pruning.repair.repair import repair
+from tf_diet.registry import Registry, instance
+
+
+class Stopwatch:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, phase: str) -> Iterator[None]:
+        """Adds what the block takes to a phase."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - started + self.seconds.get(phase, 0.0)
+            self.seconds[phase] = round(took, 3)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How a round chooses units; the fields are those of `LotteryDiet`."""
+
+    criterion: str | Criterion
+    scope: Any
+    scaling: Any
+    limits: Limits
+    repair: str | Repair | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One round that is due.
+
+    Args:
+        folder: of the run.
+        lines: the rounds so far, the full model's first.
+        goal: the share of the full model's parameters that is gone after
+            this round, or the budget to meet.
+        ranking: who goes.
+        reset: what retraining starts from.
+        calibration: data to rank on.
+        load: reads a model.
+        watch: how long it takes.
+    """
+
+    folder: RunFolder
+    lines: Sequence[Round]
+    goal: float | Budget
+    ranking: Ranking
+    reset: Reset
+    calibration: Any
+    load: Callable[[Path], keras.Model]
+    watch: Stopwatch
+
+    @property
+    def number(self) -> int:
+        """Of the round."""
+        return len(self.lines)
+
+    def trained(self) -> keras.Model:
+        """Returns the model of the round before, as trained."""
+        return self.load(self.folder.model_path(self.number - 1))
+
+    def early(self) -> keras.Model:
+        """Returns the same model at the early moment."""
+        return self.load(self.folder.early_path(self.number - 1))
+
+
+class Method(abc.ABC):
+    """What a round does to the model of the round before."""
+
+    @abc.abstractmethod
+    def start(self, turn: Turn) -> bool:
+        """Writes what retraining starts from, `early_path` last.
+
+        Returns False, and writes nothing, when nothing is left to remove.
+        """
+
+    def check(self, schedule: Any) -> None:  # noqa: B027  (most allow all)
+        """Says, before any training, what a schedule asks in vain."""
+
+    def hold(
+        self, folder: RunFolder, number: int, model: keras.Model
+    ) -> AbstractContextManager[None]:
+        """Keeps what is gone from coming back while a round is trained."""
+        return nullcontext()
+
+    def figures(
+        self, folder: RunFolder, number: int, parameters: int
+    ) -> dict[str, Any]:
+        """Returns what a round's line says otherwise than its model does.
+
+        Args:
+            folder: of the run.
+            number: of the round.
+            parameters: of its model.
+        """
+        return {}
+
+
+methods: Registry[type[Method]] = Registry("method")
+register_method = methods.register
+
+
+def method_of(given: str | Method) -> Method:
+    """Returns a method, or the one that a name stands for.
+
+    Raises:
+        InputError: the name is unknown, or it is neither.
+    """
+    return instance(methods, Method, given)  # type: ignore[type-abstract]
+
+
+@register_method()
+@dataclass(frozen=True)
+class Trim(Method):
+    """Units are taken out for real, with everything that read them."""
+
+    def start(self, turn: Turn) -> bool:
+        """See `Method.start`."""
+        trained = turn.trained()
+        with turn.watch.time("planning"):
+            plan = self._plan(turn, trained)
+        if not plan.reached:
+            return False
+        folder, how = turn.folder, turn.ranking
+
+        def mend(full: keras.Model, small: keras.Model) -> None:
+            if how.repair is not None:
+                with turn.watch.time("repair"):
+                    repair(
+                        full,
+                        small,
+                        plan,
+                        turn.calibration,
+                        how.repair,
+                        how.seed,
+                    )
+
+        early = turn.early()
+        with turn.watch.time("trimming"):
+            model = turn.reset.restart(plan, trained, early, mend)
+        with turn.watch.time("saving"):
+            write_text(folder.plan_path(turn.number), plan.to_json())
+            save_model(model, folder.early_path(turn.number))
+        return True
+
+    def _plan(self, turn: Turn, trained: keras.Model) -> PruningPlan:
+        """Returns the plan that reaches the goal of a round."""
+        how = turn.ranking
+        if isinstance(turn.goal, Budget):
+            target: dict[str, Any] = {"to": turn.goal}
+        else:
+            rate = 1 - (1 - turn.goal) / turn.lines[-1].weights_left
+            target = {"rate": min(max(rate, 1e-6), 1 - 1e-6)}
+        plan = make_plan(
+            trained,
+            turn.calibration,
+            criterion=how.criterion,
+            scope=how.scope,
+            scaling=how.scaling,
+            limits=how.limits,
+            seed=how.seed + turn.number,
+            **target,
+        )
+        if plan.not_reached:
+            logging.warning("round %d: %s", turn.number, plan.not_reached)
+        return plan
