@@ -19,15 +19,16 @@ def data(seed, size=60):
     return x, target(x)
 
 
-def model(seed=3, eager=True, width=12):
+def model(seed=3, eager=True, width=12, plain=False):
     """Returns a net with random draws and moving statistics, compiled."""
     keras.utils.set_random_seed(seed)
     net = keras.Sequential(
         [
             keras.Input((6,)),
             keras.layers.Dense(width, "relu", name="a"),
-            keras.layers.BatchNormalization(name="norm"),
-            keras.layers.Dropout(0.2),
+            # What each of two devices would do by itself.
+            *([] if plain else [keras.layers.BatchNormalization(name="norm")]),
+            *([] if plain else [keras.layers.Dropout(0.2)]),
             keras.layers.Dense(width, "relu", name="b"),
             keras.layers.Dense(1, name="out"),
         ]

@@ -51,17 +51,24 @@ def compile_like(
     for variable in source.variables:
         if variable.name in ("iteration", "learning_rate"):
             # As an array of its own: JAX gives up those it trains on.
-            value = keras.ops.convert_to_numpy(variable.value)
+            value = _read(variable)
             states[variable.name].assign(value)
     slots, targets = _slots(source), _slots(target)
     for variable, twin, axes in pairs:
         for kind, slot in slots.get(id(variable), {}).items():
             if kind in targets.get(id(twin), {}):
-                value = np.asarray(keras.ops.convert_to_numpy(slot.value))
+                value = np.asarray(_read(slot))
                 # Some optimizers keep a number, or one a row, for a weight.
                 if value.ndim == len(axes):
                     value = take(value, axes, alive)
                 targets[id(twin)][kind].assign(value)
+
+
+def _read(variable: Any) -> np.ndarray:
+    """Returns the value of a variable, also of one that devices share."""
+    # What comes of an operation is a tensor, whatever the variable is.
+    tensor = keras.ops.multiply(variable.value, 1)
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
 def _again(value: Any) -> Any:
