@@ -1,6 +1,7 @@
 """One training that a kill does not undo, on either backend."""
 
 import math
+import random
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import keras
+import numpy as np
 
 from tf_diet.errors import DietError
 from tf_diet.lottery.checkpoint import Checkpoint
@@ -119,6 +121,7 @@ class Training:
         )
         kept = Checkpoint.load(state)
         place, stopped = start, False
+        keras.utils.set_random_seed(self.seed)
         watched.begin()
         if kept is not None and start < Place(kept.epoch, kept.step):
             place, stopped = Place(kept.epoch, kept.step), kept.stopped
@@ -153,7 +156,10 @@ class Training:
         epoch = place.epoch
         stop = end.step if epoch == end.epoch else None
         watched.keeper.begin(place.step, stop or self.examples.steps)
-        keras.utils.set_random_seed(self.seed + epoch)
+        # Not Keras' own function: TensorFlow would forget its compiled kernels
+        # each time, and layers draw from seeds that are kept in the state.
+        random.seed(self.seed + epoch)
+        np.random.seed((self.seed + epoch) % 2**32)
         part = self.examples.of(
             epoch, place.step, stop, drawn + epoch - start.epoch
         )
