@@ -23,8 +23,6 @@ from tf_diet.graph.calls import Call, Slot, replay
 from tf_diet.graph.walk import walk
 from tf_diet.optional import require
 
-# Keras 3's name of what Keras 2 calls otherwise.
-_RENAMED = {"seed_generator": "seed"}
 # What Keras 2 makes from its own registry; the twin's weights are set anyway.
 _LEFT_OUT = ("initializer", "regularizer", "constraint")
 
@@ -104,7 +102,7 @@ def _layer(keras2: Any, call: Call) -> Any:
     config = layer.get_config()
     taken = _arguments(kind)
     settings = {
-        _RENAMED.get(key, key): value
+        key: value
         for key, value in config.items()
         if key in taken and not key.endswith(_LEFT_OUT)
     }

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from small_lottery import data, target
 
 from tf_diet.errors import InputError, RunFolderError
 from tf_diet.lottery.diet import LotteryDiet
@@ -36,13 +37,8 @@ class Epochs(keras.utils.PyDataset):
         self.epoch += 1
 
 
-def target(x):
-    return np.tanh(x[:, :1] * x[:, 1:2] + x[:, 2:3]).astype("float32")
-
-
 def held_out(seed):
-    x = np.random.default_rng(seed).normal(size=(200, 6)).astype("float32")
-    return x, target(x)
+    return data(seed, size=200)
 
 
 def model(width=24):

@@ -27,7 +27,7 @@ def test_the_smallest_weights_are_zero_and_stay_zero(tmp_path, scope):
     total = full.line.parameters
     for ticket, sparsity in ((first, 0.4), (second, 0.64)):
         net = ticket.load()
-        masks = read_masks(done.folder, ticket.line.round, net)
+        masks = read_masks(done.folder, ticket.line.round)
         gone = sum(int((~mask).sum()) for mask in masks.values())
         assert gone == pytest.approx(sparsity * total, abs=3)
         assert ticket.line.parameters == total - gone
@@ -38,14 +38,14 @@ def test_the_smallest_weights_are_zero_and_stay_zero(tmp_path, scope):
             if scope == "local":
                 share = (~masks[path]).mean()
                 assert share == pytest.approx(gone / 228, abs=0.05)
-    masks = read_masks(done.folder, 1, full.load())
+    masks = read_masks(done.folder, 1)
     if scope == "global":
         weak = np.concatenate([np.abs(v)[~masks[p]] for p, v in before.items()])
         strong = np.concatenate(
             [np.abs(v)[masks[p]] for p, v in before.items()]
         )
         assert weak.max() <= strong.min()
-    later = read_masks(done.folder, 2, full.load())
+    later = read_masks(done.folder, 2)
     for path, mask in later.items():
         # What is gone does not come back.
         assert not (mask & ~masks[path]).any()
@@ -57,7 +57,7 @@ def test_masked_survivors_are_rewound_or_go_on(tmp_path):
         run = done.folder
         start = keras.models.load_model(run.early_path(1))
         source = run.early_path(0) if name == "rewind" else run.model_path(0)
-        masks = read_masks(run, 1, start)
+        masks = read_masks(run, 1)
         expected = kernels(keras.models.load_model(source))
         for path, value in kernels(start).items():
             np.testing.assert_array_equal(value, expected[path] * masks[path])

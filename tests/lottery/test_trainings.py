@@ -1,22 +1,18 @@
 """What a lottery's trainings can do beside training."""
 
 import json
-from contextlib import nullcontext
 
 import keras
 import numpy as np
 import pytest
 import small_lottery as small
-from scipy.special import softmax
 
 from tf_diet.errors import InputError
-from tf_diet.lottery.distillation import Distillation
-from tf_diet.lottery.learning_rates import slowed, stretched
+from tf_diet.lottery.learning_rates import scale
 from tf_diet.lottery.resets import LrRewind, NoReset, Reinit, Rewind
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.schedules import ConstantRate, Listed
 from tf_diet.lottery.training import DivergedError
-from tf_diet.pruning.limits import Limits
 
 
 def weights(net):
@@ -283,8 +279,8 @@ def test_schedules_are_stretched_and_slowed():
     adam = keras.optimizers.Adam(
         schedules.CosineDecay(1e-2, 10, warmup_target=2e-2, warmup_steps=4)
     )
-    stretched(adam, 2.5)
-    slowed(adam, 0.5)
+    scale(adam, length=2.5)
+    scale(adam, rate=0.5)
     config = schedule_of(adam)
     assert (config["decay_steps"], config["warmup_steps"]) == (25, 10)
     assert config["initial_learning_rate"] == pytest.approx(5e-3)
@@ -292,15 +288,15 @@ def test_schedules_are_stretched_and_slowed():
     sgd = keras.optimizers.SGD(
         schedules.PiecewiseConstantDecay([4, 8], [1.0, 0.5, 0.1])
     )
-    stretched(sgd, 2)
-    slowed(sgd, 0.1)
+    scale(sgd, length=2)
+    scale(sgd, rate=0.1)
     config = schedule_of(sgd)
     assert list(config["boundaries"]) == [8, 16]
     assert config["values"] == pytest.approx([0.1, 0.05, 0.01])
     plain = keras.optimizers.SGD(0.5)
-    stretched(plain, 3)
+    scale(plain, length=3)
     assert float(plain.learning_rate) == 0.5
-    slowed(plain, 0.5)
+    scale(plain, rate=0.5)
     assert float(plain.learning_rate) == 0.25
 
     class Own(schedules.LearningRateSchedule):
@@ -312,96 +308,7 @@ def test_schedules_are_stretched_and_slowed():
 
     keras.saving.register_keras_serializable("test")(Own)
     with pytest.raises(InputError, match="of your own"):
-        stretched(keras.optimizers.SGD(Own()), 2)
-
-
-def classes(seed):
-    x, y = small.data(seed)
-    return x, (y[:, 0] > 0).astype("int32")
-
-
-def classifier(seed):
-    keras.utils.set_random_seed(seed)
-    net = keras.Sequential(
-        [
-            keras.Input((6,)),
-            keras.layers.Dense(12, "relu", name="a"),
-            keras.layers.Dense(12, "relu", name="b"),
-            keras.layers.Dense(2, name="out"),
-        ]
-    )
-    net.compile(
-        keras.optimizers.Adam(1e-2),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        run_eagerly=True,
-    )
-    return net
-
-
-def distance(distill, taught, own):
-    if not distill.temperature:
-        return float(np.square(taught - own).mean())
-    p, q = (softmax(x / distill.temperature, axis=1) for x in (taught, own))
-    return float((p * np.log(p / q)).sum(axis=1).mean())
-
-
-@pytest.mark.parametrize(
-    "distill",
-    [
-        Distillation(1.0, temperature=2.0),
-        Distillation(1.0, on=("b",)),
-        Distillation(1.0, loss=keras.losses.mean_squared_error),
-    ],
-    ids=["temperature", "layers", "loss"],
-)
-def test_a_student_comes_nearer_to_its_teacher(distill):
-    x, _ = classes(0)
-    y = np.random.default_rng(5).integers(0, 2, len(x))
-    teacher = classifier(seed=1)
-    teacher.set_weights([2 * value for value in teacher.get_weights()])
-    far = []
-    for lesson in (None, distill):
-        student = classifier(seed=2)
-        with lesson.teach(student, teacher) if lesson else nullcontext():
-            student.fit(x, y, epochs=20, verbose=0)
-        nets = teacher, student
-        if distill.on:
-            nets = (
-                keras.Model(net.inputs, net.get_layer("b").output)
-                for net in nets
-            )
-        far.append(distance(distill, *(n.predict(x, verbose=0) for n in nets)))
-        # What the student is judged by is its own error.
-        loss = float(student.loss(y, student(x)))
-        assert student.evaluate(x, y, verbose=0) == pytest.approx(loss, 1e-4)
-    assert far[1] < 0.5 * far[0]
-
-
-def test_a_lottery_with_a_teacher(tmp_path):
-    runs = [
-        small.fit(
-            tmp_path / str(number),
-            rounds=1,
-            callbacks=[],
-            distill=distill,
-            limits=Limits(keep=["b"]),
-        )
-        for number, distill in enumerate((None, Distillation(0.5, on=("b",))))
-    ]
-    plain, taught = map(small.traces, runs)
-    assert plain[0] == taught[0]
-    assert plain[1][0] == taught[1][0]
-    assert plain[1] != taught[1]
-
-
-def test_what_cannot_be_taught(tmp_path):
-    with pytest.raises(InputError, match="above 0 and at most 1"):
-        small.fit(tmp_path / "a", distill=Distillation(0.0))
-    with pytest.raises(InputError, match="no such layer"):
-        small.fit(tmp_path / "b", distill=Distillation(on=("c",)))
-    assert not list(tmp_path.iterdir())
-    with pytest.raises(InputError, match=r"narrower.*Limits\(keep=\['a'\]\)"):
-        small.fit(tmp_path / "c", distill=Distillation(on=("a",)))
+        scale(keras.optimizers.SGD(Own()), length=2)
 
 
 def test_repair_between_trimming_and_retraining(tmp_path):

@@ -168,7 +168,7 @@ done = small.fit(
     schedule=lambda r: (r == 1, 0.5 * 112 / 129), reset=NoReset(epoch=0),
 )
 full, ticket = (t.load() for t in done.tickets)
-masks = read_masks(done.folder, 1, full)
+masks = read_masks(done.folder, 1)
 
 sparsity = official.sparsity.keras
 twin = tfmot.twin(full)

@@ -76,6 +76,21 @@ def goal_of(args: Any) -> dict[str, Any]:
     return {"to": bounds_of(args)}
 
 
+def add_bounds(parser: Any, meaning: str) -> None:
+    """Adds the bounds of a budget, for `bounds_of`.
+
+    Args:
+        parser: or a group of one.
+        meaning: of each, for its help.
+    """
+    for name in BOUNDS:
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, metavar="N", help=meaning)
+    parser.add_argument(
+        "--calls-per-second", type=float, default=1.0, help="for --flops"
+    )
+
+
 def bounds_of(args: Any) -> Budget | None:
     """Returns the budget that was given, None if no bound was.
 

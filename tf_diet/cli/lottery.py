@@ -23,7 +23,7 @@ from typing import Any
 
 from absl import logging
 
-from tf_diet.cli.budget import bounds_of
+from tf_diet.cli.budget import add_bounds, bounds_of
 from tf_diet.cli.inspect import add_graph_arguments
 from tf_diet.cli.ranking import add_ranking, ranking_of
 from tf_diet.cli.runs import show
@@ -37,7 +37,6 @@ from tf_diet.lottery.schedules import (
     UntilBudget,
     UntilError,
 )
-from tf_diet.pruning.budget import BOUNDS
 from tf_diet.pruning.repair.methods import repairs
 
 _MOMENT = re.compile(r"(\d+\.?\d*)\s*(%|steps?|epochs?|)")
@@ -81,15 +80,7 @@ def add_arguments(parser: Any) -> None:
         help="or the validation error passes this many times that of the "
         "full model",
     )
-    for name in BOUNDS:
-        schedule.add_argument(
-            f"--{name.replace('_', '-')}",
-            metavar="N",
-            help="or, instead of --rounds, no more than this is left",
-        )
-    schedule.add_argument(
-        "--calls-per-second", type=float, default=1.0, help="for --flops"
-    )
+    add_bounds(schedule, "or, instead of --rounds, no more than this is left")
     schedule.add_argument(
         "--sparsities",
         type=float,

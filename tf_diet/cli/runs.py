@@ -12,11 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tf_diet.cli.budget import bounds_of
+from tf_diet.cli.budget import add_bounds, bounds_of
 from tf_diet.errors import InputError, RunFolderError
 from tf_diet.files import write_bytes
 from tf_diet.lottery.run import Run
-from tf_diet.pruning.budget import BOUNDS
 from tf_diet.report.plots import error_against_weights
 from tf_diet.report.tables import run_table
 
@@ -41,14 +40,8 @@ def add_arguments(parser: Any) -> None:
         metavar="X",
         help="with --best: no more than X times that of the full model",
     )
-    for name in BOUNDS:
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            metavar="N",
-            help="with --best: the least error of the tickets within this",
-        )
-    parser.add_argument(
-        "--calls-per-second", type=float, default=1.0, help="for --flops"
+    add_bounds(
+        parser, "with --best: the least error of the tickets within this"
     )
     parser.add_argument(
         "-o", "--output", type=Path, help="with --best: write its .keras file"

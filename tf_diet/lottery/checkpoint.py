@@ -155,7 +155,7 @@ def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
             "The state of a training does not fit the model. Received: "
             f"{len(values)} values for {len(variables)} variables, or other "
             "shapes. Was a file of the run folder replaced? Delete its "
-            "state.npz to start the round again."
+            "state_*.npz to start the round again."
         )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

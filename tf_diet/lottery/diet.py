@@ -15,7 +15,7 @@ from tf_diet.lottery.distillation import Distillation
 from tf_diet.lottery.examples import examples
 from tf_diet.lottery.fingerprint import fingerprint
 from tf_diet.lottery.masking import Mask  # noqa: F401  (files the method)
-from tf_diet.lottery.methods import Method, Ranking, Trim, method_of
+from tf_diet.lottery.methods import Method, Ranking, method_of
 from tf_diet.lottery.resets import Reset, reset_of
 from tf_diet.lottery.rounds import Data, Evaluate, Rounds
 from tf_diet.lottery.run import Run
@@ -208,7 +208,8 @@ class LotteryDiet:
             self.retries,
             board_of(tensorboard),
         )
-        rounds.spans()
+        # Both say what does not fit, before anything is written.
+        _ = rounds.trims
         rounds.reset.place(epochs, data.steps)
         settings = {
             "diet": {name: _shown(value) for name, value in vars(self).items()},
@@ -267,7 +268,7 @@ class LotteryDiet:
             )
         if self.repair is not None:
             check_repair(self.repair, calibration)
-            if not isinstance(method, Trim):
+            if not method.mends:
                 raise InputError(
                     "What is masked is not removed, and cannot be made up "
                     f"for. Received: method={self.method!r}, repair="

@@ -1,4 +1,4 @@
-"""Learning rates of another height, or over another length."""
+"""Learning rates that are lower, or take longer to fall."""
 
 from typing import Any
 
@@ -12,41 +12,26 @@ _STEPS = ("decay_steps", "warmup_steps", "first_decay_steps")
 _LISTED = {"values": True, "boundaries": False}
 
 
-def slowed(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
-    """Multiplies the learning rate, or all rates of its schedule.
+def scale(optimizer: Any, *, rate: float = 1.0, length: float = 1.0) -> None:
+    """Multiplies the rates of an optimizer, and the steps of its schedule.
 
     Args:
-        optimizer: changed in place.
-        factor: below 1 for a lower rate.
+        optimizer: a Keras optimizer, changed in place.
+        rate: below 1 for a lower learning rate, or all rates of a schedule.
+        length: above 1 for a longer training; without a schedule there is
+            nothing to stretch.
 
     Raises:
         InputError: the schedule is not one of Keras' own.
     """
-    _scale(optimizer, factor, 1.0)
-
-
-def stretched(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
-    """Makes the learning-rate schedule, if there is one, take longer.
-
-    Args:
-        optimizer: changed in place.
-        factor: above 1 for a longer training.
-
-    Raises:
-        InputError: the schedule is not one of Keras' own.
-    """
-    _scale(optimizer, 1.0, factor)
-
-
-def _scale(optimizer: Any, height: float, length: float) -> None:
     config = optimizer.get_config()
     if "inner_optimizer" in config:
-        _scale(optimizer.inner_optimizer, height, length)
+        scale(optimizer.inner_optimizer, rate=rate, length=length)
         return
     held = config["learning_rate"]
     if not isinstance(held, dict):
-        if height != 1:
-            optimizer.learning_rate = float(held) * height
+        if rate != 1:
+            optimizer.learning_rate = float(held) * rate
         return
     schedule = keras.optimizers.schedules.deserialize(held)
     name = type(schedule).__name__
@@ -62,11 +47,11 @@ def _scale(optimizer: Any, height: float, length: float) -> None:
         if value is None:
             continue
         if key in _RATES:
-            settings[key] = value * height
+            settings[key] = value * rate
         elif key in _STEPS:
             settings[key] = max(1, round(value * length))
         elif key in _LISTED:
-            factor = height if _LISTED[key] else length
+            factor = rate if _LISTED[key] else length
             whole = all(isinstance(item, int) for item in value)
             scaled = [item * factor for item in value]
             settings[key] = list(map(round, scaled)) if whole else scaled

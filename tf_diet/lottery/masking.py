@@ -13,11 +13,11 @@ from keras import ops
 
 from tf_diet.errors import InputError
 from tf_diet.files import replacing
-from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Member
 from tf_diet.lottery.methods import Method, Turn, register_method
-from tf_diet.lottery.run_folder import RunFolder, load_model, save_model
+from tf_diet.lottery.resets import Cut
+from tf_diet.lottery.run_folder import RunFolder, save_model
 from tf_diet.pruning.budget import Budget
 
 Masks = Mapping[str, npt.NDArray[np.bool_]]
@@ -67,13 +67,13 @@ class Mask(Method):
         """See `Method.start`."""
         trained, early = turn.trained(), turn.early()
         with turn.watch.time("planning"):
-            old = read_masks(turn.folder, turn.number - 1, trained)
+            old = read_masks(turn.folder, turn.number - 1) or _nothing(trained)
             masks = self._masks(trained, old, turn)
         if all(np.array_equal(masks[path], old[path]) for path in old):
             return False
         with turn.watch.time("masking"):
-            plan: Any = _Masking(masks)
-            model = turn.reset.restart(plan, trained, early, _no_mend)
+            cut = Cut(_Masking(masks), trained, early, _no_mend)
+            model = turn.reset.restart(cut)
         with turn.watch.time("saving"):
             path = mask_path(turn.folder, turn.number)
             with replacing(path) as temporary, temporary.open("wb") as file:
@@ -108,7 +108,7 @@ class Mask(Method):
         self, folder: RunFolder, number: int, model: keras.Model
     ) -> Iterator[None]:
         """See `Method.hold`: the optimizer puts masked weights back to zero."""
-        masks = read_masks(folder, number, model) if number else {}
+        masks = read_masks(folder, number)
         variables = [v for v in kernels(model) if v.path in masks]
         before = [variable.constraint for variable in variables]
         for variable in variables:
@@ -122,17 +122,16 @@ class Mask(Method):
                 variable.constraint = constraint
 
     def figures(
-        self, folder: RunFolder, number: int, parameters: int
+        self, folder: RunFolder, number: int, graph: ChannelGraph
     ) -> dict[str, Any]:
         """See `Method.figures`."""
         if not number:
             return {"removable_units": 0}
-        model = load_model(folder.model_path(number))
-        masks = read_masks(folder, number, model)
+        masks = read_masks(folder, number)
         masked = sum(int((~mask).sum()) for mask in masks.values())
         return {
-            "parameters": parameters - masked,
-            "removable_units": removable(build(model), masks),
+            "parameters": graph.cost().parameters - masked,
+            "removable_units": removable(graph, masks),
         }
 
 
@@ -177,10 +176,15 @@ def mask_path(folder: RunFolder, number: int) -> Any:
     return folder.folder / f"mask_{number:02d}.npz"
 
 
-def read_masks(folder: RunFolder, number: int, model: keras.Model) -> Masks:
-    """Returns which weights of a round are left; of round 0, all."""
+def _nothing(model: keras.Model) -> Masks:
+    """Returns masks under which all weights are left."""
+    return {v.path: np.ones(v.shape, np.bool_) for v in kernels(model)}
+
+
+def read_masks(folder: RunFolder, number: int) -> Masks:
+    """Returns which weights of a round are left; nothing for round 0."""
     if not number:
-        return {v.path: np.ones(v.shape, np.bool_) for v in kernels(model)}
+        return {}
     with np.load(mask_path(folder, number), allow_pickle=False) as read:
         return {path: read[path] for path in read.files}
 

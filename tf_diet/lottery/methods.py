@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from absl import logging
 
 from tf_diet.criteria.criterion import Criterion
 from tf_diet.files import write_text
-from tf_diet.lottery.resets import Reset
+from tf_diet.graph.channels import ChannelGraph
+from tf_diet.lottery.resets import Cut, Reset
 from tf_diet.lottery.run_folder import Round, RunFolder, save_model
 from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
@@ -93,7 +94,13 @@ class Turn:
 
 
 class Method(abc.ABC):
-    """What a round does to the model of the round before."""
+    """What a round does to the model of the round before.
+
+    Attributes:
+        mends: what it removes may be made up for.
+    """
+
+    mends: ClassVar[bool] = False
 
     @abc.abstractmethod
     def start(self, turn: Turn) -> bool:
@@ -112,14 +119,14 @@ class Method(abc.ABC):
         return nullcontext()
 
     def figures(
-        self, folder: RunFolder, number: int, parameters: int
+        self, folder: RunFolder, number: int, graph: ChannelGraph
     ) -> dict[str, Any]:
         """Returns what a round's line says otherwise than its model does.
 
         Args:
             folder: of the run.
             number: of the round.
-            parameters: of its model.
+            graph: of its trained model.
         """
         return {}
 
@@ -141,6 +148,8 @@ def method_of(given: str | Method) -> Method:
 @dataclass(frozen=True)
 class Trim(Method):
     """Units are taken out for real, with everything that read them."""
+
+    mends: ClassVar[bool] = True
 
     def start(self, turn: Turn) -> bool:
         """See `Method.start`."""
@@ -165,7 +174,7 @@ class Trim(Method):
 
         early = turn.early()
         with turn.watch.time("trimming"):
-            model = turn.reset.restart(plan, trained, early, mend)
+            model = turn.reset.restart(Cut(plan, trained, early, mend))
         with turn.watch.time("saving"):
             write_text(folder.plan_path(turn.number), plan.to_json())
             save_model(model, folder.early_path(turn.number))

@@ -3,17 +3,41 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 
 from tf_diet.errors import InputError
 from tf_diet.lottery.training import Place
-from tf_diet.pruning.plan import PruningPlan
 from tf_diet.registry import Registry, instance
+
+
+class Applies(Protocol):
+    """A plan, or what acts like one."""
+
+    def apply(self, model: keras.Model) -> keras.Model:
+        """Returns a model without what goes."""
+
 
 # Makes up for the removed units in the trimmed copy of a model.
 Mend = Callable[[keras.Model, keras.Model], Any]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What goes in a round, and the models that it goes from.
+
+    Args:
+        plan: `apply` takes it out of either model.
+        trained: the model at the end of its training.
+        early: the same model at the early moment, optimizer included.
+        mend: repairs a trimmed copy, given the model that it is from.
+    """
+
+    plan: Applies
+    trained: keras.Model
+    early: keras.Model
+    mend: Mend
 
 
 class Reset(abc.ABC):
@@ -41,20 +65,11 @@ class Reset(abc.ABC):
         """
 
     @abc.abstractmethod
-    def restart(
-        self,
-        plan: PruningPlan,
-        trained: keras.Model,
-        early: keras.Model,
-        mend: Mend,
-    ) -> keras.Model:
+    def restart(self, cut: Cut) -> keras.Model:
         """Returns the trimmed, compiled model that retraining starts from.
 
         Args:
-            plan: who goes.
-            trained: the model at the end of its training.
-            early: the same model at the early moment, optimizer included.
-            mend: repairs a trimmed copy, given the model that it is from.
+            cut: what goes, and the models that it goes from.
         """
 
 
@@ -140,16 +155,10 @@ class Rewind(_From):
         Frankle et al., "Stabilizing the Lottery Ticket Hypothesis", 2019.
     """
 
-    def restart(
-        self,
-        plan: PruningPlan,
-        trained: keras.Model,
-        early: keras.Model,
-        mend: Mend,
-    ) -> keras.Model:
+    def restart(self, cut: Cut) -> keras.Model:
         """See `Reset.restart`."""
-        model = plan.apply(early)
-        mend(early, model)
+        model = cut.plan.apply(cut.early)
+        cut.mend(cut.early, model)
         return model
 
 
@@ -172,16 +181,10 @@ class LrRewind(_From):
         Pruning", ICLR 2020, section 3.
     """
 
-    def restart(
-        self,
-        plan: PruningPlan,
-        trained: keras.Model,
-        early: keras.Model,
-        mend: Mend,
-    ) -> keras.Model:
+    def restart(self, cut: Cut) -> keras.Model:
         """See `Reset.restart`."""
-        model, late = plan.apply(early), plan.apply(trained)
-        mend(trained, late)
+        model, late = cut.plan.apply(cut.early), cut.plan.apply(cut.trained)
+        cut.mend(cut.trained, late)
         model.set_weights(late.get_weights())
         return model
 
@@ -209,16 +212,10 @@ class NoReset(_From):
 
     every: str = "training"
 
-    def restart(
-        self,
-        plan: PruningPlan,
-        trained: keras.Model,
-        early: keras.Model,
-        mend: Mend,
-    ) -> keras.Model:
+    def restart(self, cut: Cut) -> keras.Model:
         """See `Reset.restart`."""
-        model = plan.apply(trained)
-        mend(trained, model)
+        model = cut.plan.apply(cut.trained)
+        cut.mend(cut.trained, model)
         return model
 
 
@@ -236,15 +233,9 @@ class Reinit(Reset):
         """See `Reset.place`."""
         return Place(0)
 
-    def restart(
-        self,
-        plan: PruningPlan,
-        trained: keras.Model,
-        early: keras.Model,
-        mend: Mend,
-    ) -> keras.Model:
+    def restart(self, cut: Cut) -> keras.Model:
         """See `Reset.restart`."""
-        return fresh_copy(plan.apply(early))
+        return fresh_copy(cut.plan.apply(cut.early))
 
 
 def fresh_copy(model: keras.Model) -> keras.Model:

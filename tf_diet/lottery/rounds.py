@@ -1,6 +1,7 @@
 """The rounds of one run: each is found again where a kill left it."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +13,7 @@ from absl import logging
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
 from tf_diet.lottery.distillation import Distillation
-from tf_diet.lottery.learning_rates import slowed, stretched
+from tf_diet.lottery.learning_rates import scale
 from tf_diet.lottery.methods import Method, Ranking, Stopwatch, Turn
 from tf_diet.lottery.resets import Reset, fresh_copy
 from tf_diet.lottery.run_folder import (
@@ -76,7 +77,6 @@ class Rounds:
     def first(self) -> None:
         """Trains the full model, keeping its early moment."""
         run = self.folder
-        spans = self.spans()
         early = self.reset.place(self.epochs, self.training.examples.steps)
 
         def keep(model: keras.Model) -> None:
@@ -86,10 +86,10 @@ class Rounds:
         trained = self.training.run(
             model,
             Place(0),
-            spans[0] if spans else Place(self.epochs),
+            next(iter(self.trims), Place(self.epochs)),
             state=run.state_path("round_00"),
             title="round 0",
-            early=None if spans else (early, keep),
+            early=None if self.trims else (early, keep),
         )
         if not run.early_path(0).exists():
             # The training was stopped, or is trimmed, before that moment.
@@ -138,11 +138,18 @@ class Rounds:
         self.file(model, number, done, watch, sparsity)
         return True
 
-    def spans(self) -> list[Place]:
-        """Returns where a single training is trimmed; empty for many."""
+    @functools.cached_property
+    def trims(self) -> dict[Place, float]:
+        """Where a single training is trimmed, and what is gone after it.
+
+        Empty where every round is a training.
+
+        Raises:
+            InputError: schedule and data do not fit such a training.
+        """
         every, steps = self.reset.every, self.training.examples.steps
         if every == "training":
-            return []
+            return {}
         if every not in ("epoch", "step") or hasattr(self.schedule, "next"):
             raise InputError(
                 "Gradual pruning follows a schedule of epochs or steps that "
@@ -157,12 +164,12 @@ class Rounds:
                 "many batches it has. Received: every='step'. Pass "
                 "every='epoch', or arrays."
             )
-        places, gone = [], 0.0
+        places: dict[Place, float] = {}
+        gone = 0.0
         for step in range(1, self.epochs * each):
             due, sparsity = at(self.schedule, step)
             if due and sparsity > gone:
-                places.append(Place(*divmod(step, each)))
-                gone = sparsity
+                places[Place(*divmod(step, each))] = gone = sparsity
         if not places:
             raise InputError(
                 "The schedule prunes at no moment of the training. Received: "
@@ -173,18 +180,10 @@ class Rounds:
 
     def ask(self, lines: Sequence[Line]) -> tuple[bool, float | Budget]:
         """Returns whether another round is due, and its goal."""
-        spans = self.spans()
-        number = len(lines)
-        if not spans:
+        if not self.trims:
             return ask(self.schedule, lines)
-        if number > len(spans):
-            return False, 0.0
-        place = spans[number - 1]
-        steps = (
-            self.training.examples.steps if self.reset.every == "step" else 1
-        )
-        assert steps is not None
-        return at(self.schedule, place.epoch * steps + place.step)
+        later = list(self.trims.values())[len(lines) - 1 :]
+        return bool(later), later[0] if later else 0.0
 
     def _retrain(
         self, number: int, lines: Sequence[Round]
@@ -223,15 +222,14 @@ class Rounds:
                 logging.warning("round %d: %s Trying again.", number, error)
                 retry += 1
                 model = self.load(path)
-                slowed(model.optimizer, _SLOWER)
+                scale(model.optimizer, rate=_SLOWER)
                 save_model(model, run.retry_path(number, retry))
             else:
                 return trained, model
 
     def _span(self, number: int) -> tuple[Place, Place]:
-        spans = self.spans()
-        if spans:
-            ends = [*spans, Place(self.epochs)]
+        if self.trims:
+            ends = [*self.trims, Place(self.epochs)]
             return ends[number - 1], ends[number]
         steps = self.training.examples.steps
         return self.reset.place(self.epochs, steps), Place(self.epochs)
@@ -267,7 +265,7 @@ class Rounds:
             model = fresh_copy(run.ticket(lines[-1]).load())
             if optimizer is None:
                 total = end.epoch + (end.step / each if each else 0)
-                stretched(model.optimizer, total / self.epochs)
+                scale(model.optimizer, length=total / self.epochs)
             else:
                 settings = model.get_compile_config()
                 settings["optimizer"] = keras.saving.serialize_keras_object(
@@ -310,7 +308,7 @@ class Rounds:
         full = rounds[0] if rounds else None
         counted = {"parameters": cost.parameters}
         if kind == "round":
-            counted |= self.method.figures(run, number, cost.parameters)
+            counted |= self.method.figures(run, number, graph)
         left = counted["parameters"]
         line = Round(
             round=number,

@@ -174,7 +174,7 @@ class UntilError:
         """Returns what the other schedule says."""
         return self.schedule(step)
 
-    def next(self, history: Sequence[Line]) -> tuple[bool, float]:
+    def next(self, history: Sequence[Line]) -> tuple[bool, float | Budget]:
         """Returns whether to prune again, and the sparsity after it.
 
         Args:
@@ -183,7 +183,7 @@ class UntilError:
         bound = self.error_multiplier * history[0].validation_error
         last = history[-1 - self.patience :]
         over = [line.validation_error > bound for line in last]
-        going, sparsity = self.schedule(len(history))
+        going, sparsity = ask(self.schedule, history)
         return going and not (len(over) > self.patience and all(over)), sparsity
 
 

@@ -113,7 +113,6 @@ class Training:
         keeper = _Keeper(state, callbacks, self.examples.parts, self.seconds)
         watched = _Callbacks(
             [*callbacks, TrainingView(title), keeper],
-            add_history=True,
             model=model,
             epochs=end.epoch + (end.step > 0),
             steps=self.examples.steps,
