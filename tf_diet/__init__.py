@@ -40,6 +40,7 @@ from tf_diet.lottery.schedules import (
     UntilError,
     register_schedule,
 )
+from tf_diet.lottery.sweep import Sweep, Trial, grid, sweep
 from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
@@ -77,11 +78,14 @@ __all__ = [
     "Rule",
     "Run",
     "Signature",
+    "Sweep",
+    "Trial",
     "Trim",
     "UntilBudget",
     "UntilError",
     "describe",
     "each_group",
+    "grid",
     "inspect",
     "mutual_information",
     "picture",
@@ -98,5 +102,6 @@ __all__ = [
     "register_schedule",
     "register_scope",
     "repair",
+    "sweep",
     "verify",
 ]

@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from small_lottery import data, target
+from small_lottery import data, fit, target
 
 from tf_diet.errors import InputError, RunFolderError
 from tf_diet.lottery.diet import LotteryDiet
@@ -337,3 +337,24 @@ def test_schedule_speaks_the_protocol():
     assert schedule(0) == (False, 0.0)
     assert schedule(2) == (True, pytest.approx(1 - 0.49))
     assert not schedule(6)[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "near"),
+    [("criterion", "magnitude"), ("scope", "local"), ("scaling", "rank")],
+)
+def test_names_are_checked_before_any_training(tmp_path, field, near):
+    with pytest.raises(InputError, match=f"Did you mean '{near}'"):
+        fit(tmp_path / "run", **{field: f"{near}s"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_each_ticket_is_shown_when_it_is_filed(tmp_path):
+    seen = []
+
+    def on_round(ticket):
+        assert ticket.load().count_params() == ticket.line.parameters
+        seen.append(ticket.line.round)
+
+    fit(tmp_path / "run", on_round=on_round)
+    assert seen == [0, 1, 2]

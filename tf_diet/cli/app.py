@@ -19,6 +19,7 @@ from tf_diet.cli import (
     profile,
     prune,
     runs,
+    sweep,
 )
 from tf_diet.errors import DietError
 
@@ -28,6 +29,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     prune,
     lottery,
     runs,
+    sweep,
     convert,
     profile,
 )

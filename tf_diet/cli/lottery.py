@@ -7,18 +7,14 @@ r"""Train, rank, trim, reset and retrain, round after round.
 
 my_net.py:build is a function of yours that returns what LotteryDiet.fit takes,
 by name: a dict with a compiled model, x, y, validation_data and epochs, and
-whatever else of it (test_data, batch_size, callbacks, class_weight, ...).
+whatever else of it (test_data, batch_size, callbacks, class_weight, ...). If
+it has an argument named seed, it is given --seed.
 
 A run can be killed at any moment; --resume goes on with it. 'tf-diet runs'
 lists and compares runs and takes the best ticket out.
 """
 
-import importlib
-import importlib.util
 import re
-import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from absl import logging
@@ -28,6 +24,7 @@ from tf_diet.cli.inspect import add_graph_arguments
 from tf_diet.cli.ranking import add_ranking, ranking_of
 from tf_diet.cli.runs import show
 from tf_diet.errors import InputError
+from tf_diet.lottery.build_functions import built
 from tf_diet.lottery.diet import LotteryDiet
 from tf_diet.lottery.resets import Reset, resets
 from tf_diet.lottery.schedules import (
@@ -40,8 +37,6 @@ from tf_diet.lottery.schedules import (
 from tf_diet.pruning.repair.methods import repairs
 
 _MOMENT = re.compile(r"(\d+\.?\d*)\s*(%|steps?|epochs?|)")
-# What `build` has to return.
-_NEEDED: tuple[str, ...] = ("model", "x", "validation_data", "epochs")
 
 
 def add_arguments(parser: Any) -> None:
@@ -130,7 +125,23 @@ def add_arguments(parser: Any) -> None:
 def run(args: Any) -> None:
     """Builds, runs the diet and shows the rounds."""
     logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
-    diet = LotteryDiet(
+    done = diet_of(args).fit(
+        **built(args.build, args.seed), folder=args.folder, resume=args.resume
+    )
+    if args.scratch:
+        done.scratch(done.tickets[-1].line.round)
+    print(show([done]))
+    if done.stopped:
+        print(done.stopped)
+
+
+def diet_of(args: Any) -> LotteryDiet:
+    """Returns the diet that was asked for.
+
+    Raises:
+        InputError: what was given cannot be read or does not go together.
+    """
+    return LotteryDiet(
         _schedule(args),
         **ranking_of(args),
         repair=args.repair,
@@ -138,14 +149,6 @@ def run(args: Any) -> None:
         retries=args.retries,
         seed=args.seed,
     )
-    done = diet.fit(
-        **_built(args.build), folder=args.folder, resume=args.resume
-    )
-    if args.scratch:
-        done.scratch(done.tickets[-1].line.round)
-    print(show([done]))
-    if done.stopped:
-        print(done.stopped)
 
 
 def _schedule(args: Any) -> Schedule:
@@ -188,63 +191,3 @@ def _reset(name: str, moment: str) -> Reset:
     else:
         where = {"epoch": number}
     return kind(**where)
-
-
-def _built(name: str) -> dict[str, Any]:
-    """Calls the user's function and returns what it gives.
-
-    Raises:
-        InputError: it is not there, or gives something else.
-    """
-    build = _function(name)
-    given = build()
-    missing = _NEEDED
-    if isinstance(given, Mapping):
-        missing = tuple(key for key in _NEEDED if key not in given)
-    if missing:
-        raise InputError(
-            f"{name} must return the arguments of LotteryDiet.fit by name. "
-            f"Received: {type(given).__name__} without {', '.join(missing)}. "
-            "Return a dict that has them."
-        )
-    return dict(given)
-
-
-def _function(name: str) -> Callable[[], Any]:
-    where, _, attribute = name.rpartition(":")
-    if not where:
-        raise InputError(
-            f"The function is missing. Received: {name!r}. Write "
-            "my_net.py:build, or package.module:build."
-        )
-    if where.endswith(".py"):
-        path = Path(where)
-        if not path.is_file():
-            raise InputError(
-                f"There is no such file. Received: {where}. Write the path "
-                "of a Python file, then a colon and a function in it."
-            )
-        # As for a script: what lies beside the file can be imported.
-        sys.path.insert(0, str(path.resolve().parent))
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
-    else:
-        sys.path.insert(0, "")
-        try:
-            module = importlib.import_module(where)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"There is no such module. Received: {where}: {error}. Run "
-                "the command where it can be imported, or name a file."
-            ) from error
-    if not callable(getattr(module, attribute, None)):
-        raise InputError(
-            f"There is no such function. Received: {attribute!r} in {where}. "
-            "Name a function that takes no arguments."
-        )
-    function: Callable[[], Any] = getattr(module, attribute)
-    return function

@@ -1,7 +1,7 @@
 """The lottery diet: train -> rank -> trim -> reset -> retrain."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from tf_diet.lottery.methods import Method, Ranking, method_of
 from tf_diet.lottery.resets import Reset, reset_of
 from tf_diet.lottery.rounds import Data, Evaluate, Rounds
 from tf_diet.lottery.run import Run
-from tf_diet.lottery.run_folder import RunFolder
+from tf_diet.lottery.run_folder import RunFolder, Ticket
 from tf_diet.lottery.schedules import ConstantRate, Schedule, at
 from tf_diet.lottery.tensorboard import board_of
 from tf_diet.lottery.training import DivergedError, MakeCallbacks, Training
@@ -116,6 +116,7 @@ class LotteryDiet:
         full: Run | None = None,
         checkpoint_seconds: float = 30.0,
         tensorboard: str | os.PathLike[str] | None = None,
+        on_round: Callable[[Ticket], Any] = lambda ticket: None,
         **arguments: Any,
     ) -> Run:
         """Runs the diet and writes every round to a folder.
@@ -153,6 +154,7 @@ class LotteryDiet:
                 kept: a kill costs no more than that.
             tensorboard: a folder for the scalars of every round: weights
                 left, FLOPs, errors, the width of every group.
+            on_round: is called with each ticket when its round is filed.
             **arguments: `class_weight`, `validation_freq` (None: not while
                 training), `validation_steps`, `validation_batch_size`, for
                 Keras' `fit`.
@@ -207,8 +209,10 @@ class LotteryDiet:
             self.distill,
             self.retries,
             board_of(tensorboard),
+            on_round,
         )
-        # Both say what does not fit, before anything is written.
+        # Each says what does not fit, before anything is written.
+        rounds.ranking.check()
         _ = rounds.trims
         rounds.reset.place(epochs, data.steps)
         settings = {

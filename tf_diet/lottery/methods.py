@@ -12,6 +12,7 @@ import keras
 from absl import logging
 
 from tf_diet.criteria.criterion import Criterion
+from tf_diet.criteria.criterion import get as criterion_of
 from tf_diet.files import write_text
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.lottery.resets import Cut, Reset
@@ -22,6 +23,8 @@ from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan as make_plan
 from tf_diet.pruning.repair.methods import Repair
 from tf_diet.pruning.repair.repair import repair
+from tf_diet.pruning.scaling import scalings
+from tf_diet.pruning.selection import scopes
 from tf_diet.registry import Registry, instance
 
 
@@ -52,6 +55,17 @@ class Ranking:
     limits: Limits
     repair: str | Repair | None
     seed: int
+
+    def check(self) -> None:
+        """Says what is unknown before any training, not after it.
+
+        Raises:
+            InputError: a criterion, scope or scaling is.
+        """
+        criterion_of(self.criterion)
+        for registry, given in ((scopes, self.scope), (scalings, self.scaling)):
+            if isinstance(given, str):
+                registry.get(given)
 
 
 @dataclass(frozen=True)

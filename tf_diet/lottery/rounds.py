@@ -59,6 +59,7 @@ class Rounds:
         distill: what the full model teaches, or None.
         retries: of a round whose loss diverges, at a lower rate each.
         board: is shown every round.
+        on_round: is given every ticket.
     """
 
     folder: RunFolder
@@ -73,6 +74,7 @@ class Rounds:
     distill: Distillation | None
     retries: int
     board: Callable[[Sequence[Round]], Any] = lambda rounds: None
+    on_round: Callable[[Ticket], Any] = lambda ticket: None
 
     def first(self) -> None:
         """Trains the full model, keeping its early moment."""
@@ -329,6 +331,8 @@ class Rounds:
         run.add(line, kind)
         self.board(run.rounds())
         run.state_path(f"{kind}_{number:02d}").unlink(missing_ok=True)
+        if kind == "round":
+            self.on_round(run.ticket(line))
         logging.info(
             "%s %d: %d parameters (%.1f %%), validation error %.4f, "
             "error multiplier %.3f",

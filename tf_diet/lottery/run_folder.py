@@ -126,8 +126,11 @@ class RunFolder:
         self.folder = Path(folder)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait: float = 0.0) -> Iterator[None]:
         """Keeps other processes out of the folder.
+
+        Args:
+            wait: seconds for another process to leave it.
 
         Raises:
             RunFolderError: another process is at work in it.
@@ -140,7 +143,7 @@ class RunFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / _LOCK)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=wait)
         except Timeout as error:
             raise RunFolderError(
                 "Another process is at work on this run. Received: "

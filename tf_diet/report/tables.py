@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from tf_diet.graph.show import render
+
+# A file and a pipe have no edge; a line that is cut tells nothing.
+_WIDE = 500
 
 
 def rounds_table(
@@ -76,6 +80,24 @@ def run_table(
         "pruning s": took("pruning"),
     }
     return _table(columns, [*rounds, *others], title)
+
+
+def plain_table(
+    rows: Sequence[Mapping[str, Any]], *, markdown: bool = False
+) -> str:
+    """Returns rows of texts and numbers as they are, under their names.
+
+    Args:
+        rows: what a row lacks shows as a dash.
+        markdown: for a file, not for a terminal.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(box=box.MARKDOWN if markdown else box.HEAVY_HEAD)
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*(str(row.get(name, "-")) for name in names))
+    return render(table, width=_WIDE).strip("\n ")
 
 
 def _table(
