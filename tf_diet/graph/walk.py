@@ -7,6 +7,7 @@ data meets them. Nested models are inlined; a layer that is called twice gives
 two calls.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -66,9 +67,17 @@ def trained_by(optimizer: Any) -> list[Any]:
 def keeps_class(model: keras.Model) -> bool:
     """Says whether its class can be called on inputs and outputs alone.
 
-    A subclass that keeps the constructor brings its `train_step` along.
+    A subclass that keeps the constructor, or hands on whatever it is given,
+    brings its `train_step` along.
     """
-    return type(model).__init__ is Functional.__init__
+    kind = type(model)
+    if kind.__init__ is Functional.__init__:
+        return True
+    if not isinstance(model, Functional) or kind.call is not Functional.call:
+        return False
+    taken = inspect.signature(kind).parameters.values()
+    kinds = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return {parameter.kind for parameter in taken} == kinds
 
 
 class _Walker:

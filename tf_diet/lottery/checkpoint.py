@@ -78,7 +78,8 @@ class Checkpoint:
         Raises:
             RunFolderError: it is the state of another model.
         """
-        model.optimizer.build(model.trainable_variables)
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
         _assign(_lasting(model), self.values)
         if self.step:
             _assign(model.metrics_variables, self.metrics)

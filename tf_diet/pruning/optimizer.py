@@ -47,13 +47,11 @@ def compile_like(
     if source is None or not source.built:
         return
     target.build(small.trainable_variables)
-    states = {v.name: v for v in target.variables}
-    for variable in source.variables:
-        if variable.name in ("iteration", "learning_rate"):
-            # As an array of its own: JAX gives up those it trains on.
-            value = _read(variable)
-            states[variable.name].assign(value)
     slots, targets = _slots(source), _slots(target)
+    own = zip(_own(source, slots), _own(target, targets), strict=True)
+    for variable, twin in own:
+        # As an array of its own: JAX gives up those it trains on.
+        twin.assign(_read(variable))
     for variable, twin, axes in pairs:
         for kind, slot in slots.get(id(variable), {}).items():
             if kind in targets.get(id(twin), {}):
@@ -102,6 +100,12 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     if not isinstance(value, Mapping):
         return value
     return {names.get(name, name): entry for name, entry in value.items()}
+
+
+def _own(optimizer: Any, slots: Mapping[int, Mapping[str, Any]]) -> list[Any]:
+    """Returns what an optimizer keeps for itself: steps, a loss scale."""
+    kept = {id(slot) for held in slots.values() for slot in held.values()}
+    return [v for v in optimizer.variables if id(v) not in kept]
 
 
 def _slots(optimizer: Any) -> dict[int, dict[str, Any]]:
