@@ -137,8 +137,10 @@ def test_a_killed_sweep_grows_and_ends_as_unbroken_runs_do(
 
     table = (folder / "sweep.md").read_text()
     assert table.startswith("| criterion | seeds |")
-    assert len(table.splitlines()) == 2 + 2
+    lines = table.splitlines()
+    assert [line[:1] for line in lines] == ["|"] * 4 + ["", "W"]
     assert "small" not in table
+    assert "tf_diet 0." in lines[-1]
     rows = (folder / "sweep.csv").read_text().splitlines()
     assert len(rows) == 1 + 4 * 4
     assert (folder / "sweep.png").stat().st_size > 1000

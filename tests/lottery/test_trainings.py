@@ -11,8 +11,9 @@ from tf_diet.errors import InputError
 from tf_diet.lottery.learning_rates import scale
 from tf_diet.lottery.resets import LrRewind, NoReset, Reinit, Rewind
 from tf_diet.lottery.run import Run
-from tf_diet.lottery.schedules import ConstantRate, Listed
+from tf_diet.lottery.schedules import ConstantRate, Listed, UntilError
 from tf_diet.lottery.training import DivergedError
+from tf_diet.lottery.training_view import TrainingView
 
 
 def weights(net):
@@ -374,3 +375,25 @@ def record_loader(path):
         size = int.from_bytes(raw[place : place + 8], "little")
         yield event_pb2.Event.FromString(raw[place + 12 : place + 12 + size])
         place += 12 + size + 4
+
+
+@pytest.mark.parametrize(
+    ("schedule", "titles"),
+    [
+        (Listed((0.3, 0.5)), ["round 0", "round 1 of 2", "round 2 of 2"]),
+        (UntilError(1e-9, patience=1), ["round 0", "round 1"]),
+    ],
+)
+def test_the_view_tells_how_many_rounds_there_are(
+    tmp_path, monkeypatch, schedule, titles
+):
+    seen = []
+    begin = TrainingView.on_train_begin
+
+    def told(view, logs=None):
+        seen.append(view.title)
+        begin(view, logs)
+
+    monkeypatch.setattr(TrainingView, "on_train_begin", told)
+    small.fit(tmp_path / "run", schedule=schedule, epochs=3)
+    assert seen == titles

@@ -31,7 +31,9 @@ import argparse
 import csv
 import io
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +92,22 @@ def run(args: Any) -> None:
         _write_rows(done.folder / "sweep.csv", rows)
         print(sweep_table(done))
         table = sweep_table(done, markdown=True)
-        write_text(done.folder / "sweep.md", table + "\n")
+        text = f"{table}\n\n{_stamp(done, args.file)}\n"
+        write_text(done.folder / "sweep.md", text)
         print(f"wrote {sweep_plot(done.folder / 'sweep.png', done)}")
     _complain(done)
+
+
+def _stamp(done: Sweep, file: Path) -> str:
+    """Returns when, with what and on what the runs were made."""
+    (folder, *_) = (run.folder.folder for run in done.runs.values())
+    facts = json.loads((folder / "run.json").read_text("utf-8"))
+    names = ("tf_diet", "keras", "numpy", "python")
+    versions = ", ".join(f"{name} {facts[name]}" for name in names)
+    return (
+        f"Written by `tf-diet sweep {file.name}` on {date.today()}: "
+        f"{versions}, backend {facts['backend']}, {facts['machine']}."
+    )
 
 
 def _complain(done: Sweep) -> None:

@@ -17,6 +17,7 @@ from tf_diet.errors import InputError
 from tf_diet.graph.calls import Call, Slot, Walk, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.forward import batch_size, forward, needed, unchanged
+from tf_diet.graph.loops import Loops
 from tf_diet.progress import track
 
 _MOST_IN_A_BATCH = 64
@@ -49,6 +50,7 @@ class Runner:
         self.fixed = self.walk.tensors[self.walk.inputs[0]].shape[0]
         # Two tell an axis of examples from an axis of size one.
         self.probed = self.fixed or 2
+        self.loops = Loops()
 
     def shapes(self) -> dict[Place, tuple[int, ...]]:
         """Returns the positions of each tensor.
@@ -161,7 +163,8 @@ class Runner:
             )
             for key, array in zip(self.walk.inputs, self.inputs, strict=True)
         ]
-        forward(self.walk, inputs, _needed(self.walk, places), look)
+        needed_calls = _needed(self.walk, places)
+        forward(self.walk, inputs, needed_calls, look, self.loops)
 
 
 def _show(see: See, where: slice, place: Place, value: Array) -> None:

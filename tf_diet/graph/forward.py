@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call, Walk, replay
+from tf_diet.graph.loops import Loops
 
 # Bound of the tensors that one batch keeps alive.
 BATCH_BYTES = 2**27
@@ -26,7 +27,11 @@ class _Held:
 
 
 def forward(
-    walked: Walk, inputs: Sequence[Any], needed: set[int], see: See
+    walked: Walk,
+    inputs: Sequence[Any],
+    needed: set[int],
+    see: See,
+    loops: Loops | None = None,
 ) -> None:
     """Runs some calls of a model as in inference.
 
@@ -36,7 +41,9 @@ def forward(
         needed: which calls to run, and all that they depend on.
         see: gets each call, its arguments with tensors in place of slots, and
             what it gave, flattened.
+        loops: of earlier batches of the same model.
     """
+    loops = loops or Loops()
     held: dict[int, _Held] = {}
     last = last_read(walked, needed)
 
@@ -46,7 +53,7 @@ def forward(
         args, kwargs = keras.tree.map_structure(
             lambda x: x.value if isinstance(x, _Held) else x, (args, kwargs)
         )
-        result = call.operation(*args, **call.told(kwargs))
+        result = loops.run(call, args, call.told(kwargs))
         values = keras.tree.flatten(result)
         see(call, args, kwargs, values)
         made = [_Held(value) for value in values]

@@ -94,9 +94,16 @@ class Rule(ABC):
 
     Subclass, implement `signature`, register with `register_rule`. The other
     methods have defaults that follow from the signature.
+
+    Attributes:
+        pointwise_in_time: each time step is made from the same time step
+            alone, so that a frame can be given by itself.
+        loops_over_time: a call is a loop over the time steps, and can be
+            compiled: it is, wherever it is run outside of a training.
     """
 
     pointwise_in_time: bool = False
+    loops_over_time: bool = False
 
     @abstractmethod
     def signature(

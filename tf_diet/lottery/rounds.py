@@ -31,6 +31,8 @@ Evaluate = Callable[[keras.Model, Any], float]
 
 # How much lower the learning rate of a retry is.
 _SLOWER = 0.3
+# Rounds beyond which nobody waits for the last.
+_COUNTED = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +182,19 @@ class Rounds:
             )
         return places
 
+    @functools.cached_property
+    def _of(self) -> str:
+        """Tells how many rounds there will be, where the schedule knows."""
+        if self.trims:
+            return f" of {len(self.trims)}"
+        if hasattr(self.schedule, "next"):
+            return ""
+        # Such a schedule looks at nothing but how many lines there are.
+        lines: list[Any] = [None]
+        while len(lines) < _COUNTED and ask(self.schedule, lines)[0]:
+            lines.append(None)
+        return f" of {len(lines) - 1}" if len(lines) < _COUNTED else ""
+
     def ask(self, lines: Sequence[Line]) -> tuple[bool, float | Budget]:
         """Returns whether another round is due, and its goal."""
         if not self.trims:
@@ -214,7 +229,7 @@ class Rounds:
                         start,
                         end,
                         state=state,
-                        title=f"round {number}",
+                        title=f"round {number}{self._of}",
                         drawn=drawn,
                     )
             except DivergedError as error:

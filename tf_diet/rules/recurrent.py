@@ -196,6 +196,8 @@ class RecurrentRule(_OneLayer):
     What tells them apart is in the rules of their cells.
     """
 
+    loops_over_time = True
+
 
 @register_rule(keras.layers.RNN)
 class RNNRule(_Recurrent):

@@ -1,0 +1,77 @@
+"""Layers that loop over time, run as one compiled function.
+
+TensorFlow runs such a loop operation by operation where nothing compiles it,
+and ranking a recurrent layer would take longer than all else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from tf_diet.graph.calls import Call
+from tf_diet.graph.rule import rule_for
+
+
+class Loops:
+    """Runs calls; what loops over time is compiled once for all batches."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[int, _Loop] = {}
+
+    def run(
+        self, call: Call, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Returns what a call gives in inference.
+
+        Args:
+            call: the call.
+            args: its arguments, with tensors in place of slots.
+            kwargs: likewise.
+        """
+        rule = rule_for(call.operation)
+        leaves = keras.tree.flatten((args, kwargs))
+        masked = any(hasattr(leaf, "_keras_mask") for leaf in leaves)
+        if (
+            keras.backend.backend() != "tensorflow"
+            or not getattr(rule, "loops_over_time", False)
+            # Masks travel on tensors, and would be left behind.
+            or masked
+        ):
+            return call.operation(*args, **kwargs)
+        if call.index not in self._compiled:
+            self._compiled[call.index] = _Loop(call.operation)
+        return self._compiled[call.index].run(args, kwargs)
+
+
+class _Loop(keras.Model):
+    """A model of one layer, with its arguments as a list of tensors."""
+
+    def __init__(self, operation: Any) -> None:
+        super().__init__(autocast=False, name="loop")
+        self.operation = operation
+
+    def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Returns what the layer gives, as tensors."""
+        leaves = keras.tree.flatten((args, kwargs))
+        tensors = list(filter(keras.ops.is_tensor, leaves))
+
+        def arguments(given: Sequence[Any]) -> Any:
+            rest = iter(given)
+            return keras.tree.pack_sequence_as(
+                (args, kwargs),
+                [
+                    next(rest) if keras.ops.is_tensor(leaf) else leaf
+                    for leaf in leaves
+                ],
+            )
+
+        self.arguments = arguments
+        return keras.tree.map_structure(
+            keras.ops.convert_to_tensor, self.predict_on_batch(tensors)
+        )
+
+    def call(self, tensors: Sequence[Any]) -> Any:
+        """Calls the layer, when the function is traced."""
+        args, kwargs = self.arguments(tensors)
+        return self.operation(*args, **kwargs)
