@@ -33,7 +33,16 @@ def ddsp_synthesiser() -> keras.Model:
 
 
 def tiny_wavenet() -> keras.Model:
-    return wavenet(WaveNetConfig.preset("tiny", hop=1))
+    config = WaveNetConfig(
+        cycles=1,
+        layers=3,
+        channels=8,
+        skip_channels=12,
+        conditioning=2,
+        hop=1,
+        instruments=3,
+    )
+    return wavenet(config)
 
 
 def gated_slices() -> keras.Model:

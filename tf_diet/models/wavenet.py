@@ -1,4 +1,7 @@
-"""A WaveNet: the next mu-law code from all codes before it."""
+"""A WaveNet: the next mu-law code from all codes before it.
+
+`tf_diet.models.wavenet_sampling` generates with it, a sample at a time.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,9 +23,11 @@ class WaveNetConfig:
         skip_channels: width of the skip path.
         kernel: taps of each dilated convolution.
         classes: mu-law codes.
-        conditioning: features a frame of the `conditioning` input; 0 for a
-            model without that input.
+        conditioning: features a frame of the `conditioning` input, such as
+            the bands of a log-mel spectrogram; 0 for a model without it.
         hop: samples in a frame of conditioning.
+        instruments: classes of the `instrument` input; 0 for a model without
+            that input.
         seed: of the weights.
     """
 
@@ -33,18 +38,29 @@ class WaveNetConfig:
     kernel: int = 2
     classes: int = 256
     conditioning: int = 0
-    hop: int = 160
+    hop: int = 512
+    instruments: int = 0
     seed: int = 0
 
     @property
     def receptive_field(self) -> int:
-        """Input codes that reach one output."""
+        """Input codes that reach one output, that one's included.
+
+        Blocks of kernel 2 with dilations up to 512, twice, reach 2047 codes:
+        each adds its dilation, and none is counted twice.
+        """
         span = (self.kernel - 1) * (2**self.layers - 1)
         return 1 + self.cycles * span
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "WaveNetConfig":
         """Returns the sizes known as `name`, with fields changed.
+
+        "paper" is what the code of the structured lottery paper runs, 2.9
+        million parameters: 20 blocks in two cycles, 128 residual and 256
+        skip channels, 80 mel bands every 512 samples. Its text says two
+        stacks of 20 layers; were their dilations not to start again, a code
+        would be told by the two minutes before it.
 
         Args:
             name: "paper", "small" or "tiny".
@@ -62,22 +78,24 @@ class WaveNetConfig:
 
 
 _PRESETS = {
-    "paper": WaveNetConfig(
-        layers=20, channels=128, skip_channels=256, conditioning=80
-    ),
-    "small": WaveNetConfig(conditioning=2),
-    "tiny": WaveNetConfig(
-        cycles=1, layers=3, channels=8, skip_channels=12, conditioning=2
-    ),
+    "paper": WaveNetConfig(channels=128, skip_channels=256, conditioning=80),
+    "small": WaveNetConfig(conditioning=80),
+    "tiny": WaveNetConfig(channels=16, skip_channels=32, conditioning=80),
 }
 
 
 def wavenet(config: WaveNetConfig) -> keras.Model:
     """Builds a WaveNet, one flat functional graph.
 
-    Gated residual blocks of causal dilated convolutions; filter and gate
-    come from one convolution whose channels are split. The skips of all
-    blocks are summed and read by two 1x1 convolutions.
+    Gated residual blocks of causal dilated convolutions (section 2.1 and
+    figure 4); filter and gate come from one convolution whose channels are
+    split (equation 2). What conditions a block is added before the gates:
+    locally, features a frame, and globally, a vector an instrument (section
+    2.5). The skips of all blocks are summed and read by two 1x1 convolutions
+    (section 2.4).
+
+    Frames go through a block's 1x1 convolution before they are repeated for
+    each of their samples: the same sums, made once a frame.
 
     Args:
         config: the sizes.
@@ -86,14 +104,16 @@ def wavenet(config: WaveNetConfig) -> keras.Model:
         Inputs, a dict: codes (batch, samples) of integers, already shifted
         by one sample (`tf_diet.audio.mu_law.teacher`); conditioning (batch,
         frames, features) with samples = frames * hop, where there is
-        conditioning. Output: logits (batch, samples, classes).
+        conditioning; instrument (batch, 1) of integers, where there are
+        instruments. Output: logits (batch, samples, classes).
 
     Returns:
         The model.
 
     Source:
         van den Oord et al., "WaveNet: A Generative Model for Raw Audio",
-        2016.
+        2016; Esling et al., "Diet deep generative audio models with
+        structured lottery", DAFx-20, section 4.1.
     """
     seeds = iter(range(1000 * config.seed, 1000 * config.seed + 1000))
 
@@ -106,6 +126,16 @@ def wavenet(config: WaveNetConfig) -> keras.Model:
             **options,
         )
 
+    def embedding(entries: int, width: int, name: str) -> Any:
+        return layers.Embedding(
+            entries,
+            width,
+            embeddings_initializer=keras.initializers.RandomUniform(
+                seed=next(seeds)
+            ),
+            name=name,
+        )
+
     def block(x: Any, name: str, dilation: int) -> tuple[Any, Any]:
         both = conv(
             2 * config.channels,
@@ -115,8 +145,16 @@ def wavenet(config: WaveNetConfig) -> keras.Model:
             dilation_rate=dilation,
         )(x)
         if config.conditioning:
-            bias = conv(2 * config.channels, f"{name}_condition")(local)
-            both = layers.Add(name=f"{name}_conditioned")([both, bias])
+            frames = conv(2 * config.channels, f"{name}_condition")(local)
+            frames = layers.UpSampling1D(config.hop, name=f"{name}_held")(
+                frames
+            )
+            both = layers.Add(name=f"{name}_conditioned")([both, frames])
+        if config.instruments:
+            vector = embedding(
+                config.instruments, 2 * config.channels, f"{name}_instrument"
+            )(inputs["instrument"])
+            both = layers.Add(name=f"{name}_told")([both, vector])
         signal, gate = ops.split(both, 2, axis=-1)
         signal = layers.Activation("tanh", name=f"{name}_tanh")(signal)
         gate = layers.Activation("sigmoid", name=f"{name}_sigmoid")(gate)
@@ -126,20 +164,15 @@ def wavenet(config: WaveNetConfig) -> keras.Model:
         return layers.Add(name=f"{name}_output")([x, residual]), skip
 
     inputs = {"codes": keras.Input((None,), name="codes", dtype="int32")}
+    local = None
     if config.conditioning:
-        width = config.conditioning
-        inputs["conditioning"] = keras.Input((None, width), name="conditioning")
-        local = layers.UpSampling1D(config.hop, name="upsampled")(
-            inputs["conditioning"]
+        local = keras.Input((None, config.conditioning), name="conditioning")
+        inputs["conditioning"] = local
+    if config.instruments:
+        inputs["instrument"] = keras.Input(
+            (1,), name="instrument", dtype="int32"
         )
-    x = layers.Embedding(
-        config.classes,
-        config.channels,
-        embeddings_initializer=keras.initializers.RandomUniform(
-            seed=next(seeds)
-        ),
-        name="embedding",
-    )(inputs["codes"])
+    x = embedding(config.classes, config.channels, "embedding")(inputs["codes"])
     skips = None
     for index in range(config.cycles * config.layers):
         name = f"block_{index}"
