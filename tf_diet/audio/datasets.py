@@ -175,16 +175,9 @@ def load_notes(
 def _features(
     clip: Clip, sample_rate: int, hop: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    named = 440 * 2 ** ((clip.pitch - 69) / 12)
-    # A fifth to either side: wide enough for pYIN and for any vibrato, too
-    # narrow for the octave errors that a wider search makes.
-    high = min(named * 2 ** (7 / 12), 0.49 * sample_rate)
+    low, high = features.around(clip.pitch, sample_rate)
     f0, voiced = features.fundamental(
-        clip.audio,
-        sample_rate,
-        hop,
-        low=min(named * 2 ** (-7 / 12), high / 2),
-        high=high,
+        clip.audio, sample_rate, hop, low=low, high=high
     )
     if voiced.mean() < 0.5:
         logging.warning(

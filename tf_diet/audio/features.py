@@ -52,6 +52,36 @@ def fundamental(
         Mauch and Dixon, "pYIN: A fundamental frequency estimator using
         probabilistic threshold distributions", ICASSP 2014.
     """
+    frequency, voiced, _ = followed(audio, sample_rate, hop, low=low, high=high)
+    return frequency, voiced
+
+
+def followed(
+    audio: np.ndarray,
+    sample_rate: int,
+    hop: int,
+    *,
+    low: float,
+    high: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what `fundamental` does, and how sure it is of each frame.
+
+    Args:
+        audio: see `fundamental`.
+        sample_rate: see `fundamental`.
+        hop: see `fundamental`.
+        low: see `fundamental`.
+        high: see `fundamental`.
+
+    Shapes:
+        audio (samples,) -> (samples // hop,) three times.
+
+    Returns:
+        Frequency in Hz, voiced or not, and the probability of being voiced.
+
+    Raises:
+        InputError: see `fundamental`.
+    """
     audio = _checked(audio, hop)
     if not 0 < 2 * low <= high < sample_rate / 2:
         raise InputError(
@@ -63,7 +93,7 @@ def fundamental(
     # 64 ms blur a vibrato by 1 cent; 128 ms by 4 and more.
     window = _power_of_two(max(0.06 * sample_rate, 4 * sample_rate / low))
     frames = len(audio) // hop
-    found, voiced, _ = librosa.pyin(
+    found, voiced, sure = librosa.pyin(
         np.pad(audio, window // 2),
         fmin=low,
         fmax=high,
@@ -73,12 +103,34 @@ def fundamental(
         center=False,
         resolution=0.05,
     )
-    found, voiced = found[1 : frames + 1], voiced[1 : frames + 1]
+    found, voiced, sure = (
+        track[1 : frames + 1] for track in (found, voiced, sure)
+    )
+    sure = sure.astype(np.float32)
     if not voiced.any():
-        return np.full(frames, np.sqrt(low * high), np.float32), voiced
+        middle = np.full(frames, np.sqrt(low * high), np.float32)
+        return middle, voiced, sure
     at = np.flatnonzero(voiced)
     pitch = np.interp(np.arange(frames), at, np.log(found[at]))
-    return np.exp(pitch).astype(np.float32), voiced
+    return np.exp(pitch).astype(np.float32), voiced, sure
+
+
+def around(pitch: int | None, sample_rate: int) -> tuple[float, float]:
+    """Returns where to look for the pitch of a note, in Hz.
+
+    A fifth to either side of a note that is named: wide enough for pYIN and
+    for any vibrato, too narrow for the octave errors of a wider search. From
+    50 to 1000 Hz where no note is named.
+
+    Args:
+        pitch: a MIDI number, or None.
+        sample_rate: samples a second.
+    """
+    if pitch is None:
+        return 50.0, min(1000.0, 0.49 * sample_rate)
+    named = 440 * 2 ** ((pitch - 69) / 12)
+    high = min(named * 2 ** (7 / 12), 0.49 * sample_rate)
+    return min(named * 2 ** (-7 / 12), high / 2), high
 
 
 def loudness(audio: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
@@ -120,6 +172,80 @@ def loudness(audio: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
     full_scale = window * np.sum(taper**2) / 4
     heard = np.maximum(power / full_scale, 10 ** (FLOOR / 10))
     return (10 * np.log10(heard)).astype(np.float32)
+
+
+def log_mel(
+    audio: np.ndarray, sample_rate: int, hop: int, bands: int = 80
+) -> np.ndarray:
+    """Measures the spectrum of each frame in bands as the ear has them.
+
+    Frame m is centred on block m (samples m * hop to (m + 1) * hop - 1), all
+    of which it describes to a WaveNet.
+
+    Args:
+        audio: the samples of one sound.
+        sample_rate: samples a second.
+        hop: samples a frame.
+        bands: of the mel scale, from 0 Hz to half the sample rate.
+
+    Shapes:
+        audio (samples,) -> (samples // hop, bands).
+
+    Returns:
+        0 at -100 dB or below, 1 at 0 dB, where 0 dB is a sine of full scale.
+
+    Raises:
+        InputError: the samples cannot be used.
+    """
+    power, window = _centred(audio, sample_rate, hop)
+    librosa = optional.require("librosa", extra="audio")
+    weights = librosa.filters.mel(
+        sr=sample_rate, n_fft=window, n_mels=bands, norm=None
+    )
+    level = 10 * np.log10(np.maximum(power @ weights.T, 1e-10))
+    return (level / 100 + 1).astype(np.float32)
+
+
+def mfcc(
+    audio: np.ndarray, sample_rate: int, hop: int, count: int = 30
+) -> np.ndarray:
+    """Describes the timbre of each frame, as the latent encoder of DDSP reads.
+
+    Args:
+        audio: the samples of one sound.
+        sample_rate: samples a second.
+        hop: samples a frame.
+        count: of coefficients.
+
+    Shapes:
+        audio (samples,) -> (samples // hop, count).
+
+    Raises:
+        InputError: the samples cannot be used.
+
+    Source:
+        Engel et al., "DDSP: Differentiable Digital Signal Processing", ICLR
+        2020, appendix: 30 coefficients of 128 bands.
+    """
+    librosa = optional.require("librosa", extra="audio")
+    bands = log_mel(audio, sample_rate, hop, bands=128)
+    found = librosa.feature.mfcc(S=bands.T, n_mfcc=count)
+    return found.T.astype(np.float32)
+
+
+def _centred(
+    audio: np.ndarray, sample_rate: int, hop: int
+) -> tuple[np.ndarray, int]:
+    """Returns power spectra centred on blocks, 1 for a full-scale sine."""
+    audio = _checked(audio, hop)
+    window = _power_of_two(max(0.064 * sample_rate, hop))
+    before = (window - hop) // 2
+    frames = len(audio) // hop
+    padded = np.pad(audio, (before, window - hop - before))
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, window)
+    taper = np.hanning(window + 1)[:-1]
+    spectrum = np.fft.rfft(blocks[::hop][:frames] * taper)
+    return np.abs(spectrum) ** 2 / (taper.sum() / 2) ** 2, window
 
 
 def _power_of_two(least: float) -> int:

@@ -12,11 +12,16 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from tf_diet import files, optional
+from tf_diet import files
+from tf_diet.audio.reading import (
+    SILENCE,
+    UnusableError,
+    audible,
+    read_audio,
+)
 from tf_diet.errors import InputError
 
 SUFFIXES = {".wav", ".flac"}
-SILENCE = 10 ** (-60 / 20)
 # Raised whenever the features of the same samples would come out different.
 FEATURES_VERSION = 1
 NOTE = re.compile(r"(?<![A-Za-z])([A-Ga-g])([#sb♯♭]?)(-?\d)(?!\d)")
@@ -41,10 +46,6 @@ class Clip:
     pitch: int
     recording: str
     audio: np.ndarray
-
-
-class _Unusable(Exception):
-    """The reason why one file cannot be used."""
 
 
 def read(folder: Path, sample_rate: int, samples: int) -> list[Clip]:
@@ -73,15 +74,13 @@ def read(folder: Path, sample_rate: int, samples: int) -> list[Clip]:
     bad: list[str] = []
     for name, note in jobs:
         try:
-            audio = _samples(folder / name, sample_rate, samples)
+            audio = read_audio(folder / name, sample_rate, least=samples)
             if listed:
-                clips.append(
-                    Clip(name, audio=_audible(audio[:samples]), **note)
-                )
+                clips.append(Clip(name, audio=audible(audio[:samples]), **note))
             else:
                 clips.extend(_cut(folder, name, audio, samples))
             _check_pitch(clips[-1].pitch, sample_rate)
-        except _Unusable as reason:
+        except UnusableError as reason:
             bad.append(f"{folder / name}: {reason}")
     if bad:
         raise InputError(
@@ -140,37 +139,9 @@ def _found(folder: Path) -> Iterator[tuple[str, dict]]:
             yield path.relative_to(folder).as_posix(), {}
 
 
-def _samples(path: Path, sample_rate: int, least: int) -> np.ndarray:
-    soundfile = optional.require("soundfile", extra="audio")
-    if not path.exists():
-        raise _Unusable("missing, though notes.json lists it")
-    try:
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise _Unusable(f"unreadable ({error})") from error
-    audio = audio.mean(axis=1)
-    if not np.isfinite(audio).all():
-        raise _Unusable("holds samples that are NaN or infinite")
-    if rate != sample_rate and len(audio):
-        soxr = optional.require("soxr", extra="audio")
-        audio = soxr.resample(audio, rate, sample_rate)
-    if len(audio) < least:
-        raise _Unusable(
-            f"too short ({len(audio) / sample_rate:.2f} s; "
-            f"{least / sample_rate:g} s are needed)"
-        )
-    return audio
-
-
-def _audible(audio: np.ndarray) -> np.ndarray:
-    if np.abs(audio).max() < SILENCE:
-        raise _Unusable("silent (its peak is below -60 dBFS)")
-    return audio
-
-
 def _check_pitch(pitch: int, sample_rate: int) -> None:
     if 440 * 2 ** ((pitch - 69) / 12) > 0.49 * sample_rate:
-        raise _Unusable(
+        raise UnusableError(
             f"its note, MIDI {pitch}, is above half the sample rate"
         )
 
@@ -181,9 +152,9 @@ def _cut(
     path = folder.resolve() / name
     pitch = note_number(path.stem)
     if pitch is None:
-        raise _Unusable("no note in its name, such as A4")
+        raise UnusableError("no note in its name, such as A4")
     prefix = path.stem[: NOTE.search(path.stem).start()].strip(" _-.")
-    _audible(audio[: len(audio) // samples * samples])
+    audible(audio[: len(audio) // samples * samples])
     for i in range(len(audio) // samples):
         part = audio[i * samples : (i + 1) * samples]
         if np.abs(part).max() >= SILENCE:

@@ -18,6 +18,7 @@ from tf_diet.cli import (
     lottery,
     profile,
     prune,
+    render_notes,
     runs,
     sweep,
 )
@@ -32,6 +33,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     sweep,
     convert,
     profile,
+    render_notes,
 )
 
 
@@ -54,7 +56,7 @@ def parse(argv: list[str]) -> Any:
     )
     for module in COMMANDS:
         doc = (module.__doc__ or "").strip()
-        name = module.__name__.rsplit(".", 1)[-1]
+        name = module.__name__.rsplit(".", 1)[-1].replace("_", "-")
         command = commands.add_parser(
             name,
             help=doc.splitlines()[0].rstrip("."),
