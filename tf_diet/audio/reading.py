@@ -73,3 +73,15 @@ def audible(audio: np.ndarray) -> np.ndarray:
     if np.abs(audio).max() < SILENCE:
         raise UnusableError("silent (its peak is below -60 dBFS)")
     return audio
+
+
+def check_pitch(pitch: int, sample_rate: int) -> None:
+    """Says that a note cannot be heard at a sample rate.
+
+    Raises:
+        UnusableError: it cannot.
+    """
+    if 440 * 2 ** ((pitch - 69) / 12) > 0.49 * sample_rate:
+        raise UnusableError(
+            f"its note, MIDI {pitch}, is above half the sample rate"
+        )

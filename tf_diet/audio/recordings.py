@@ -17,6 +17,7 @@ from tf_diet.audio.reading import (
     SILENCE,
     UnusableError,
     audible,
+    check_pitch,
     read_audio,
 )
 from tf_diet.errors import InputError
@@ -79,7 +80,7 @@ def read(folder: Path, sample_rate: int, samples: int) -> list[Clip]:
                 clips.append(Clip(name, audio=audible(audio[:samples]), **note))
             else:
                 clips.extend(_cut(folder, name, audio, samples))
-            _check_pitch(clips[-1].pitch, sample_rate)
+            check_pitch(clips[-1].pitch, sample_rate)
         except UnusableError as reason:
             bad.append(f"{folder / name}: {reason}")
     if bad:
@@ -139,13 +140,6 @@ def _found(folder: Path) -> Iterator[tuple[str, dict]]:
             yield path.relative_to(folder).as_posix(), {}
 
 
-def _check_pitch(pitch: int, sample_rate: int) -> None:
-    if 440 * 2 ** ((pitch - 69) / 12) > 0.49 * sample_rate:
-        raise UnusableError(
-            f"its note, MIDI {pitch}, is above half the sample rate"
-        )
-
-
 def _cut(
     folder: Path, name: str, audio: np.ndarray, samples: int
 ) -> Iterator[Clip]:
@@ -183,7 +177,7 @@ class FeatureStore:
         sample_rate: int,
         hop: int,
     ) -> None:
-        self.folder = _user_cache() if folder is None else Path(folder)
+        self.folder = user_cache() if folder is None else Path(folder)
         self.sample_rate = sample_rate
         self.hop = hop
 
@@ -241,7 +235,8 @@ class FeatureStore:
         return f0, loudness
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """Returns tf_diet's folder in the user's cache folder."""
     # The XDG standard asks that a relative value be ignored.
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     base = named if named.is_absolute() else Path.home() / ".cache"

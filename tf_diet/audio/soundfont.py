@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import tomllib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,10 @@ class _Font:
                 f"There is no SoundFont here. Received: {path}. Install one "
                 f"({INSTALL}), or name another with --soundfont."
             )
-        module = optional.require("sf2utils.sf2parse", extra="render")
+        with warnings.catch_warnings():
+            # Of a module that leaves Python's library in 3.13.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = optional.require("sf2utils.sf2parse", extra="render")
         with path.open("rb") as file:
             try:
                 font = module.Sf2File(file)

@@ -1,0 +1,212 @@
+"""Features of many sounds, found in parallel and kept.
+
+Each file gives clips of one length; each feature of a file is one `.npy` file
+in the cache, named after the bytes of the sound and what was asked for, and
+there when it is whole. So a kill costs the files that were being worked on.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tf_diet import files
+from tf_diet.audio import features, mu_law
+from tf_diet.audio.clips import Clip, Extracted, Settings
+from tf_diet.audio.reading import (
+    SILENCE,
+    UnusableError,
+    check_pitch,
+    read_audio,
+)
+from tf_diet.audio.recordings import user_cache
+from tf_diet.audio.sources import Note, Source
+from tf_diet.errors import InputError
+from tf_diet.progress import track
+from tf_diet.registry import Registry
+
+# Raised whenever the features of the same samples would come out different.
+_VERSION = 1
+
+
+Compute = Callable[[np.ndarray, int | None, Settings], np.ndarray]
+extractors: Registry[Compute] = Registry("feature")
+register_feature = extractors.register
+
+
+@register_feature("audio")
+def _audio(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+    return clip
+
+
+@register_feature("codes")
+def _codes(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+    return mu_law.encode(clip).astype(np.uint8)
+
+
+@register_feature("loudness")
+def _loudness(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+    return features.loudness(clip, how.sample_rate, how.hop)
+
+
+@register_feature("f0")
+def _f0(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+    """Frequency and confidence, as two columns: pYIN finds both."""
+    low, high = features.around(pitch, how.sample_rate)
+    frequency, _, sure = features.followed(
+        clip, how.sample_rate, how.hop, low=low, high=high
+    )
+    return np.stack([frequency, sure], axis=-1)
+
+
+@register_feature("log_mel")
+def _log_mel(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+    return features.log_mel(clip, how.sample_rate, how.mel_hop)
+
+
+@register_feature("mfcc")
+def _mfcc(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+    return features.mfcc(clip, how.sample_rate, how.hop)
+
+
+def extract(
+    source: Source,
+    names: Sequence[str] = ("audio", "f0", "loudness"),
+    settings: Settings | None = None,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
+) -> Extracted:
+    """Finds features of all clips of a source.
+
+    Args:
+        source: from `read_source`.
+        names: of features: "audio", "codes", "f0", "loudness", "log_mel",
+            "mfcc", or registered ones.
+        settings: how to look.
+        cache: folder that keeps features; `tf_diet` in the user's cache
+            folder when left out.
+        jobs: processes; as many as there are cores when left out.
+
+    Returns:
+        The clips. What cannot be used is in `problems`, by name.
+
+    Raises:
+        InputError: a feature is unknown, a clip would hold no frame, or no
+            file can be used.
+    """
+    how = settings or Settings()
+    for name in names:
+        extractors.get(name)
+    if how.samples < max(how.hop, how.mel_hop):
+        raise InputError(
+            "A clip must hold a frame. Received: "
+            f"seconds={how.seconds:g} at {how.sample_rate} Hz, with hops of "
+            f"{how.hop} and {how.mel_hop}. Ask for longer clips."
+        )
+    folder = Path(cache) if cache is not None else user_cache()
+    tasks = [(note, tuple(names), how, folder) for note in source.notes]
+    clips: list[Clip] = []
+    problems = list(source.problems)
+    for note, found in zip(
+        source.notes,
+        _in_parallel(tasks, jobs or os.cpu_count() or 1),
+        strict=True,
+    ):
+        if isinstance(found, str):
+            problems.append((note.name, found))
+            continue
+        count, paths = found
+        clips += [Clip(note, paths, index) for index in range(count)]
+    if not clips:
+        listed = "; ".join(f"{name}: {why}" for name, why in problems[:5])
+        raise InputError(
+            f"No file of {source.folder} can be used. Received: {listed}. "
+            "Repair them, or name another folder."
+        )
+    return Extracted(tuple(clips), source.instruments, how, tuple(problems))
+
+
+Found = tuple[int, dict[str, Path]] | str
+
+
+def _in_parallel(
+    tasks: Sequence[tuple[Any, ...]], jobs: int
+) -> Iterator[Found]:
+    title = "extracting features"
+    if min(jobs, len(tasks)) <= 1:
+        yield from (_of_file(*t) for t in track(tasks, title))
+        return
+    # A fork would copy whatever threads the caller's frameworks run.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(tasks)), context) as pool:
+        done = pool.map(_of_file, *zip(*tasks, strict=True), chunksize=4)
+        yield from track(done, title, total=len(tasks))
+
+
+def _of_file(
+    note: Note, names: Sequence[str], how: Settings, folder: Path
+) -> Found:
+    """Returns how many clips a file gives and where they are, or why not."""
+    try:
+        key = _key(note, how)
+        paths = {name: folder / f"{key}-{name}.npy" for name in names}
+        sizes = {name: _whole(path) for name, path in paths.items()}
+        missing = [name for name, size in sizes.items() if size is None]
+        if missing:
+            clips = _clips(note, how)
+            for name in missing:
+                values = [
+                    extractors.get(name)(c, note.pitch, how) for c in clips
+                ]
+                with files.replacing(paths[name]) as temporary:
+                    np.save(temporary, np.stack(values))
+            return len(clips), paths
+        return next(s for s in sizes.values() if s is not None), paths
+    except UnusableError as reason:
+        return str(reason)
+
+
+def _key(note: Note, how: Settings) -> str:
+    """Names features after the bytes of the sound and what was asked for."""
+    asked = [_VERSION, note.pitch, how.sample_rate, how.hop, how.mel_hop]
+    asked += [how.samples, how.upsample]
+    digest = hashlib.blake2b(json.dumps(asked).encode(), digest_size=16)
+    try:
+        digest.update(note.path.read_bytes())
+    except OSError as error:
+        raise UnusableError(f"unreadable ({error})") from error
+    return digest.hexdigest()
+
+
+def _whole(path: Path) -> int | None:
+    """Returns how many clips a kept array has; None if it is not there."""
+    if not path.exists():
+        return None
+    try:
+        return len(np.load(path, mmap_mode="r"))
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _clips(note: Note, how: Settings) -> list[np.ndarray]:
+    """Cuts a file into whole clips, leaving out silent ones."""
+    audio = read_audio(
+        note.path, how.sample_rate, least=how.samples, upsample=how.upsample
+    )
+    if note.pitch is not None:
+        check_pitch(note.pitch, how.sample_rate)
+    parts = [
+        audio[i : i + how.samples]
+        for i in range(0, len(audio) - how.samples + 1, how.samples)
+    ]
+    heard = [part for part in parts if np.abs(part).max() >= SILENCE]
+    if not heard:
+        raise UnusableError("silent (its peak is below -60 dBFS)")
+    return heard
