@@ -1,6 +1,6 @@
 """How far two sounds are apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,8 +13,8 @@ from tf_diet.errors import InputError
 LEAST_POWER = 1e-14
 
 
-def _magnitudes(audio: Any, window: int, hop: int) -> Any:
-    """Magnitude spectrogram through Hann windows.
+def power_spectra(audio: Any, window: int, hop: int) -> Any:
+    """Returns the power spectrogram through Hann windows.
 
     Half a window of silence stands at both ends, so that every sample counts
     and sounds shorter than the window have a spectrum too.
@@ -30,9 +30,41 @@ def _magnitudes(audio: Any, window: int, hop: int) -> Any:
     n = np.arange(window)
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * n / window)).astype("float32")
     real, imaginary = ops.rfft(ops.concatenate(parts, axis=-1) * hann)
-    power = real * real + imaginary * imaginary
+    return real * real + imaginary * imaginary
+
+
+def _magnitudes(audio: Any, window: int, hop: int) -> Any:
     # The slope of the square root at 0 is infinite.
-    return ops.sqrt(ops.maximum(power, LEAST_POWER))
+    return ops.sqrt(ops.maximum(power_spectra(audio, window, hop), LEAST_POWER))
+
+
+def check_sounds(
+    y_true: Any, y_pred: Any, hops: Mapping[int, int], overlap: float
+) -> None:
+    """Checks what a spectral loss compares.
+
+    Args:
+        y_true: a sound.
+        y_pred: a sound.
+        hops: of each window.
+        overlap: that they follow from.
+
+    Raises:
+        InputError: they are not (batch, samples), or a window is no whole
+            number of hops.
+    """
+    if len(y_true.shape) != 2 or len(y_pred.shape) != 2:
+        raise InputError(
+            "A spectral loss compares sounds (batch, samples). Received: "
+            f"{tuple(y_true.shape)} and {tuple(y_pred.shape)}. Drop the "
+            "channel axis: audio[..., 0]."
+        )
+    if not hops or any(not 0 < h < w or w % h for w, h in hops.items()):
+        raise InputError(
+            "Windows of a spectral loss must be whole numbers of hops. "
+            f"Received: windows {tuple(hops)}, overlap {overlap}. "
+            "Choose powers of two and an overlap of 0.5 or 0.75."
+        )
 
 
 @keras.saving.register_keras_serializable("tf_diet")
@@ -103,32 +135,16 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
             InputError: the sounds are not (batch, samples), or a window is no
                 whole number of hops.
         """
-        self._check(y_true, y_pred)
+        hops = {window: self._hop(window) for window in self.windows}
+        check_sounds(y_true, y_pred, hops, self.overlap)
         total = 0.0
-        for window in self.windows:
-            hop = self._hop(window)
+        for window, hop in hops.items():
             true = _magnitudes(y_true, window, hop)
             pred = _magnitudes(y_pred, window, hop)
             linear = ops.mean(ops.abs(true - pred), axis=(1, 2))
             ratio = ops.log(true + self.floor) - ops.log(pred + self.floor)
             total = total + linear + ops.mean(ops.abs(ratio), axis=(1, 2))
         return total
-
-    def _check(self, y_true: Any, y_pred: Any) -> None:
-        if len(y_true.shape) != 2 or len(y_pred.shape) != 2:
-            raise InputError(
-                "A spectral loss compares sounds (batch, samples). Received: "
-                f"{tuple(y_true.shape)} and {tuple(y_pred.shape)}. Drop the "
-                "channel axis: audio[..., 0]."
-            )
-        hops = [self._hop(window) for window in self.windows]
-        pairs = zip(self.windows, hops, strict=True)
-        if not hops or any(not 0 < h < w or w % h for w, h in pairs):
-            raise InputError(
-                "Windows of a spectral loss must be whole numbers of hops. "
-                f"Received: windows {self.windows}, overlap {self.overlap}. "
-                "Choose powers of two and an overlap of 0.5 or 0.75."
-            )
 
     def _hop(self, window: int) -> int:
         return round(window * (1.0 - self.overlap))

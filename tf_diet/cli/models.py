@@ -8,6 +8,7 @@ import numpy as np
 
 # Their layers must be known before a saved model of theirs is read.
 import tf_diet.models.ddsp
+import tf_diet.models.sing
 import tf_diet.models.wavenet  # noqa: F401
 from tf_diet.errors import InputError
 

@@ -1,13 +1,25 @@
 """Audio synthesisers to put on a diet."""
 
 from tf_diet.models.ddsp import DDSPConfig, ddsp, decoder, static_envelope
+from tf_diet.models.sing import (
+    SINGConfig,
+    sing,
+    sing_autoencoder,
+    sing_generator,
+)
 from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.models.wavenet_sampling import generate
 
 __all__ = [
     "DDSPConfig",
+    "SINGConfig",
     "WaveNetConfig",
     "ddsp",
     "decoder",
+    "generate",
+    "sing",
+    "sing_autoencoder",
+    "sing_generator",
     "static_envelope",
     "wavenet",
 ]
