@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from tf_diet.audio.synthesis import Synthesizer
+from tf_diet.audio.synthesis import Reverb, Synthesizer
 from tf_diet.errors import InputError
 
 LOWEST_HZ = 440.0 * 2.0 ** (-69 / 12)
@@ -28,6 +28,11 @@ class DDSPConfig:
         hop: samples in a frame.
         instruments: classes of the one-hot `instrument` input; 0 for a model
             without that input.
+        latent: features a frame of what the encoder makes of the `mfcc`
+            input, which tells timbre that pitch and loudness do not; 0 for a
+            model without encoder.
+        coefficients: a frame of the `mfcc` input.
+        reverb: samples of a trainable impulse response; 0 for a dry sound.
         seed: of the weights and the noise.
     """
 
@@ -39,6 +44,9 @@ class DDSPConfig:
     sample_rate: int = 16000
     hop: int = 160
     instruments: int = 0
+    latent: int = 0
+    coefficients: int = 30
+    reverb: int = 0
     seed: int = 0
 
     @property
@@ -50,8 +58,12 @@ class DDSPConfig:
     def preset(cls, name: str, **changes: Any) -> "DDSPConfig":
         """Returns the sizes known as `name`, with fields changed.
 
+        "paper" is that of Engel et al., 4.8 million parameters for a solo
+        instrument; "diet" is that of the structured lottery paper, with its
+        latent and 160 noise bands.
+
         Args:
-            name: "paper", "small" or "tiny".
+            name: "paper", "diet", "small" or "tiny".
             **changes: fields to set otherwise.
 
         Raises:
@@ -67,6 +79,9 @@ class DDSPConfig:
 
 _PRESETS = {
     "paper": DDSPConfig(hidden=512, gru_units=512, harmonics=100),
+    "diet": DDSPConfig(
+        hidden=512, gru_units=512, harmonics=100, noise_bands=160, latent=16
+    ),
     "small": DDSPConfig(hidden=128, gru_units=128),
     "tiny": DDSPConfig(hidden=32, mlp_layers=2, gru_units=32),
 }
@@ -170,6 +185,8 @@ def _inputs(config: DDSPConfig) -> dict[str, Any]:
     widths = {"f0": 1, "loudness": 1}
     if config.instruments:
         widths["instrument"] = config.instruments
+    if config.latent:
+        widths["mfcc"] = config.coefficients
     return {
         name: keras.Input((None, width), name=name)
         for name, width in widths.items()
@@ -190,9 +207,10 @@ def _synthesizer(config: DDSPConfig) -> Synthesizer:
 def ddsp(config: DDSPConfig) -> keras.Model:
     """Builds a DDSP model, one flat functional graph.
 
-    Two MLPs read pitch and loudness; a GRU reads both, and the instrument;
-    a third MLP reads the GRU and, past it, the first two; a linear layer
-    gives the controls of a harmonic and noise synthesiser.
+    An MLP each reads pitch, loudness and, where there is one, the latent; a
+    GRU reads them all, and the instrument; another MLP reads the GRU and,
+    past it, the first ones; a linear layer gives the controls of a harmonic
+    and noise synthesiser, whose sound goes through the reverb.
 
     Args:
         config: the sizes.
@@ -200,7 +218,8 @@ def ddsp(config: DDSPConfig) -> keras.Model:
     Shapes:
         Inputs, a dict: f0 (batch, frames, 1) in Hz, loudness (batch, frames,
         1) in dB, instrument (batch, frames, instruments) one-hot where there
-        are instruments. Output: audio (batch, frames * hop).
+        are instruments, mfcc (batch, frames, coefficients) where there is a
+        latent. Output: audio (batch, frames * hop).
 
     Returns:
         The model. Layers are named; `decoder` is the part between the layers
@@ -236,6 +255,21 @@ def ddsp(config: DDSPConfig) -> keras.Model:
     pitch = PitchScale(name="pitch")(inputs["f0"])
     level = LevelScale(name="level")(inputs["loudness"])
     read = [mlp(pitch, "pitch"), mlp(level, "level")]
+    if config.latent:
+        # The encoder of the paper's appendix, without its normalisation.
+        z = layers.GRU(
+            config.gru_units,
+            return_sequences=True,
+            kernel_initializer=start.GlorotUniform(next(seeds)),
+            recurrent_initializer=start.Orthogonal(seed=next(seeds)),
+            name="encoder_gru",
+        )(inputs["mfcc"])
+        z = layers.Dense(
+            config.latent,
+            kernel_initializer=start.GlorotUniform(next(seeds)),
+            name="latent",
+        )(z)
+        read.append(mlp(z, "latent"))
     instrument = [inputs["instrument"]] if config.instruments else []
     x = layers.Concatenate(name="features")(read + instrument)
     x = layers.GRU(
@@ -253,6 +287,8 @@ def ddsp(config: DDSPConfig) -> keras.Model:
         name="controls",
     )(x)
     audio = _synthesizer(config)(inputs["f0"], controls)
+    if config.reverb:
+        audio = Reverb(config.reverb, config.seed, name="reverb")(audio)
     return keras.Model(inputs, audio, name="ddsp")
 
 
@@ -265,8 +301,9 @@ def decoder(model: keras.Model) -> keras.Model:
     Shapes:
         Inputs, in this order: pitch (batch, frames, 1) as MIDI / 127, level
         (batch, frames, 1) as dB / 80 + 1, instrument (batch, frames,
-        instruments) where the model has it. Output: raw controls (batch,
-        frames, 1 + harmonics + noise_bands).
+        instruments) and mfcc (batch, frames, coefficients) where the model
+        has them. Output: raw controls (batch, frames, 1 + harmonics +
+        noise_bands).
 
     Returns:
         A functional model with its own copy of the layers and weights.
@@ -294,6 +331,8 @@ def decoder(model: keras.Model) -> keras.Model:
             return args[0]
         if isinstance(layer, Synthesizer):
             return args[1]
+        if isinstance(layer, Reverb):
+            return args[0]
         return layer(*args, **kwargs)
 
     # Listed inputs: under another name they would not fit the keys of a dict.
@@ -302,7 +341,7 @@ def decoder(model: keras.Model) -> keras.Model:
         input_tensors=[fresh(tensor) for tensor in model.inputs],
         call_function=call,
     )
-    order = ("pitch", "level", "instrument")
+    order = ("pitch", "level", "instrument", "mfcc")
     ends = sorted(copy.inputs, key=lambda tensor: order.index(tensor.name))
     cut = keras.Model(ends, copy.outputs[0], name="decoder")
     for layer in cut.layers:

@@ -11,10 +11,12 @@ from tf_diet.audio.synthesis.controls import (
 )
 from tf_diet.audio.synthesis.harmonic import block_phase, harmonic_oscillator
 from tf_diet.audio.synthesis.noise import filtered_noise, impulse_responses
+from tf_diet.audio.synthesis.reverb import Reverb
 from tf_diet.audio.synthesis.synthesizer import Synthesizer, synthesize
 
 __all__ = [
     "Controls",
+    "Reverb",
     "Synthesizer",
     "block_phase",
     "exp_sigmoid",
