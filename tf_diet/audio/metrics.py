@@ -111,7 +111,9 @@ class BitsPerSample(keras.losses.Loss):
         self.skipped = skipped
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns one value a sound, (batch,).
+        """Returns one value a sample, (batch, samples).
+
+        Skipped samples are zero, and the others weigh the more for it.
 
         Raises:
             InputError: shapes do not fit, or nothing is left to count.
@@ -128,11 +130,15 @@ class BitsPerSample(keras.losses.Loss):
                 "There is nothing to count. Received: skipped="
                 f"{self.skipped} of {samples} samples. Give longer crops."
             )
-        codes = ops.cast(y_true[:, self.skipped :], "int32")
         nats = ops.sparse_categorical_crossentropy(
-            codes, y_pred[:, self.skipped :], from_logits=True
+            ops.cast(y_true, "int32"), y_pred, from_logits=True
         )
-        return ops.mean(nats, axis=-1) / math.log(2.0)
+        bits = nats / math.log(2.0)
+        if not self.skipped:
+            return bits
+        number = ops.shape(bits)[1]
+        counted = ops.cast(ops.arange(number) >= self.skipped, bits.dtype)
+        return bits * counted / ops.mean(counted)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

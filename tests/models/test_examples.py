@@ -1,0 +1,197 @@
+"""Crops are what each model trains on."""
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+
+from tf_diet.audio import baselines, mu_law
+from tf_diet.audio.clips import Settings
+from tf_diet.audio.extraction import extract
+from tf_diet.audio.metrics import BitsPerSample
+from tf_diet.audio.sources import read_source
+from tf_diet.errors import InputError
+from tf_diet.models import (
+    DDSPConfig,
+    SINGConfig,
+    WaveNetConfig,
+    ddsp,
+    sing_autoencoder,
+    wavenet,
+)
+from tf_diet.models.examples import (
+    ddsp_examples,
+    sing_examples,
+    wavenet_examples,
+)
+
+HOW = Settings(sample_rate=8000, hop=80, mel_hop=80, seconds=0.4)
+NET = WaveNetConfig(
+    cycles=2,
+    layers=5,
+    channels=12,
+    skip_channels=24,
+    conditioning=80,
+    hop=80,
+    instruments=2,
+)
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tones")
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        time = np.arange(3200) / 8000
+        pitch = 60 + number
+        hertz = 440 * 2 ** ((pitch - 69) / 12)
+        partials = range(1, 2 + 3 * (number % 2))
+        sound = sum(np.sin(2 * np.pi * hertz * k * time) / k for k in partials)
+        sound = 0.3 * sound * np.exp(-3 * time) + 0.002 * rng.normal(size=3200)
+        name = "ab"[number % 2]
+        note = ("C4", "Cs4", "D4", "Ds4", "E4", "F4", "Fs4", "G4")[number]
+        soundfile.write(folder / f"{name}_{note}.wav", sound, 8000)
+    names = ("audio", "codes", "log_mel", "f0", "loudness", "mfcc")
+    return extract(
+        read_source(folder), names, HOW, cache=folder / "cache", jobs=1
+    )
+
+
+def test_ddsp_crops_line_up(held):
+    make = ddsp_examples(frames=10, latent=True)
+    rng = np.random.default_rng(0)
+    starts = set()
+    for _ in range(30):
+        x, y = make(held, held.clips[1], rng)
+        shapes = {name: value.shape for name, value in x.items()}
+        assert shapes == {
+            "f0": (10, 1),
+            "loudness": (10, 1),
+            "instrument": (10, 2),
+            "mfcc": (10, 30),
+        }
+        whole = held.clips[1].get("audio")
+        (start,) = [i for i in range(31) if (whole[80 * i :][:800] == y).all()]
+        starts.add(start)
+        loudness = held.clips[1].get("loudness")[start : start + 10]
+        np.testing.assert_array_equal(x["loudness"][:, 0], loudness)
+    assert len(starts) > 10
+    assert 0 in starts
+    assert held.instruments[x["instrument"][0].argmax()] == "a"
+    config = DDSPConfig.preset("tiny", hop=80, sample_rate=8000, instruments=2)
+    model = ddsp(config)
+    model.compile("adam", "mse")
+    batches = held.batches(ddsp_examples(frames=10), batch=3, steps=2)
+    model.fit(batches, verbose=0)
+
+
+def test_wavenet_crops_weigh_what_has_its_past(held):
+    make = wavenet_examples(NET, frames=2)
+    assert NET.receptive_field == 63
+    rng = np.random.default_rng(1)
+    kinds = set()
+    for _ in range(40):
+        x, y, weights = make(held, held.clips[2], rng)
+        codes = held.clips[2].get("codes")
+        (start,) = [i for i in range(39) if (codes[80 * i :][:160] == y).all()]
+        assert x["codes"][0] == mu_law.SILENCE
+        np.testing.assert_array_equal(x["codes"][1:], y[:-1])
+        mel = held.clips[2].get("log_mel")[start : start + 2]
+        np.testing.assert_array_equal(x["conditioning"], mel)
+        assert weights.mean() == pytest.approx(1)
+        lost = 62 if start else 0
+        assert (weights[:lost] == 0).all()
+        assert (weights[lost:] > 0).all()
+        kinds.add(bool(start))
+    assert kinds == {True, False}
+
+
+def test_a_crops_weighed_logits_are_those_of_the_whole_note(held):
+    model = wavenet(NET)
+    rng = np.random.default_rng(0)
+    model.set_weights(
+        [rng.normal(0, 0.3, w.shape) for w in model.get_weights()]
+    )
+    clip = held.clips[0]
+    codes = clip.get("codes")[None].astype("int32")
+    whole = model.predict(
+        {
+            "codes": mu_law.teacher(codes)[0],
+            "conditioning": clip.get("log_mel")[None],
+            "instrument": np.zeros((1, 1), "int32"),
+        },
+        verbose=0,
+    )[0]
+    make = wavenet_examples(NET, frames=3)
+    for _ in range(6):
+        x, y, weights = make(held, clip, rng)
+        got = model.predict({k: v[None] for k, v in x.items()}, verbose=0)[0]
+        start = next(
+            80 * i for i in range(38) if (codes[0, 80 * i :][:240] == y).all()
+        )
+        wanted = whole[start : start + 240]
+        counted = weights > 0
+        # The first input of a crop is silence, not the code before it.
+        counted[: NET.receptive_field if start else 0] = False
+        scale = np.abs(wanted).max()
+        np.testing.assert_allclose(
+            got[counted], wanted[counted], atol=1e-4 * scale
+        )
+
+
+def test_a_wavenet_learns_more_than_pairs_of_codes(held):
+    keras.utils.set_random_seed(0)
+    model = wavenet(NET)
+    model.compile(
+        keras.optimizers.Adam(5e-3), BitsPerSample(), jit_compile=True
+    )
+    batches = held.batches(
+        wavenet_examples(NET, frames=6), batch=8, steps=40, seed=0
+    )
+    model.fit(batches, epochs=6, verbose=0)
+    arrays = held.arrays(["codes", "log_mel", "instrument"])
+    codes = arrays["codes"].astype("int32")
+    inputs, targets = mu_law.teacher(codes)
+    logits = model.predict(
+        {
+            "codes": inputs,
+            "conditioning": arrays["log_mel"],
+            "instrument": arrays["instrument"][:, None],
+        },
+        verbose=0,
+    )
+    bits = float(BitsPerSample()(targets, logits))
+    assert bits < baselines.bigram_bits(codes, codes)
+
+
+def test_sing_sounds_come_at_other_levels_and_moments(held):
+    config = SINGConfig(
+        channels=16, latent=4, context=3, window=64, stride=16, samples=3200
+    )
+    make = sing_examples(config, gain=6.0, shift=100)
+    rng = np.random.default_rng(0)
+    whole = held.clips[0].get("audio")
+    seen = set()
+    for _ in range(20):
+        x, y = make(held, held.clips[0], rng)
+        assert x is y
+        assert x.shape == (3200,)
+        late = int(np.argmax(np.abs(x) > 0))
+        level = np.abs(x).max() / np.abs(whole[: 3200 - late]).max()
+        assert 0.49 < level < 2.01
+        seen.add(late)
+    assert len(seen) > 5
+    model = sing_autoencoder(config)
+    model.compile("adam", "mse")
+    model.fit(held.batches(make, batch=2, steps=2), verbose=0)
+
+
+def test_crops_that_cannot_be(held):
+    with pytest.raises(InputError, match="receptive field of 63"):
+        wavenet_examples(NET.__class__(**{**vars(NET), "hop": 30}), frames=2)
+    rng = np.random.default_rng(0)
+    with pytest.raises(InputError, match="longer than a clip"):
+        ddsp_examples(frames=50)(held, held.clips[0], rng)
+    other = WaveNetConfig(**{**vars(NET), "hop": 160})
+    with pytest.raises(InputError, match=r"mel_hop=config\.hop"):
+        wavenet_examples(other, frames=2)(held, held.clips[0], rng)

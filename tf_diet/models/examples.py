@@ -1,0 +1,146 @@
+"""Clips as each model trains on them: what `Extracted.batches` takes.
+
+A function here returns one that makes one example of one clip; what it draws
+comes from the generator that it is given.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tf_diet.audio import mu_law
+from tf_diet.audio.clips import Clip, Extracted
+from tf_diet.errors import InputError
+from tf_diet.models.sing import SINGConfig
+from tf_diet.models.wavenet import WaveNetConfig
+
+Make = Callable[[Extracted, Clip, np.random.Generator], Any]
+
+
+def ddsp_examples(frames: int = 100, latent: bool = False) -> Make:
+    """Returns what makes crops for a DDSP model.
+
+    Args:
+        frames: of a crop.
+        latent: give the MFCC too.
+
+    Shapes:
+        x: f0 and loudness (frames, 1), instrument (frames, instruments) where
+        there are two or more, mfcc (frames, 30); y: (frames * hop,).
+    """
+
+    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
+        hop = held.settings.hop
+        start = _start(held.settings.frames(hop), frames, random)
+        at = slice(start, start + frames)
+        x = {
+            name: held.value(clip, name)[at, None]
+            for name in ("f0", "loudness")
+        }
+        if len(held.instruments) > 1:
+            one_hot = np.zeros((frames, len(held.instruments)), np.float32)
+            one_hot[:, held.value(clip, "instrument")] = 1
+            x["instrument"] = one_hot
+        if latent:
+            x["mfcc"] = held.value(clip, "mfcc")[at]
+        audio = held.value(clip, "audio")
+        return x, audio[start * hop : (start + frames) * hop]
+
+    return make
+
+
+def wavenet_examples(config: WaveNetConfig, frames: int = 16) -> Make:
+    """Returns what makes crops for a WaveNet, with weights of samples.
+
+    A crop from within a note is read as if silence had been before it. What
+    that falsifies, the first receptive field, weighs nothing; the start of a
+    note is learned from crops that begin there, as does generation.
+
+    Args:
+        config: of the model; `held.settings.mel_hop` must be its hop.
+        frames: of conditioning in a crop, more than a receptive field.
+
+    Shapes:
+        x: codes (samples,), conditioning (frames, features), instrument (1,)
+        where the model has them; y: (samples,) codes; weights: (samples,).
+
+    Raises:
+        InputError: nothing would be left to learn from.
+    """
+    size = frames * config.hop
+    lost = config.receptive_field - 1
+    if size <= lost:
+        raise InputError(
+            f"A crop must be longer than the receptive field of {lost + 1} "
+            f"samples. Received: {frames} frames of {config.hop}. Ask for "
+            f"{lost // config.hop + 2} or more."
+        )
+
+    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
+        if held.settings.mel_hop != config.hop:
+            raise InputError(
+                "Frames must be those of the model. Received: features every "
+                f"{held.settings.mel_hop} samples for a hop of {config.hop}. "
+                "Extract them with Settings(mel_hop=config.hop)."
+            )
+        start = _start(held.settings.frames(config.hop), frames, random)
+        first = start * config.hop
+        codes = held.value(clip, "codes")[first : first + size].astype(np.int32)
+        inputs, targets = mu_law.teacher(codes[None], config.classes)
+        x = {"codes": inputs[0]}
+        if config.conditioning:
+            x["conditioning"] = held.value(clip, "log_mel")[
+                start : start + frames
+            ]
+        if config.instruments:
+            x["instrument"] = held.value(clip, "instrument")[None]
+        weights = np.ones(size, np.float32)
+        if start:
+            weights[:lost] = 0
+        # The mean over a batch divides by all samples, learned from or not.
+        return x, targets[0], weights * (size / weights.sum())
+
+    return make
+
+
+def sing_examples(
+    config: SINGConfig, gain: float = 6.0, shift: int = 256
+) -> Make:
+    """Returns what makes sounds for the auto-encoder of SING.
+
+    Few notes are learned by heart: each comes at another level and, silence
+    before it, at another moment.
+
+    Args:
+        config: of the model.
+        gain: the level is changed by up to this, in dB, up or down.
+        shift: samples of silence at most.
+
+    Shapes:
+        x and y, the same: (samples,).
+    """
+
+    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
+        audio = held.value(clip, "audio")[: config.samples]
+        late = int(random.integers(shift + 1))
+        level = 10 ** (random.uniform(-gain, gain) / 20)
+        short = config.samples - len(audio)
+        sound = np.pad(audio, (late, max(short, 0)))[: config.samples]
+        sound = (sound * level).astype(np.float32)
+        return sound, sound
+
+    return make
+
+
+def _start(whole: int, frames: int, random: np.random.Generator) -> int:
+    """Draws where a crop begins; one in ten begins where the clip does."""
+    if frames > whole:
+        raise InputError(
+            "A crop cannot be longer than a clip. Received: "
+            f"{frames} frames of {whole}. Ask for shorter crops, or longer "
+            "clips."
+        )
+    begin = random.random() < 0.1
+    start = int(random.integers(whole - frames + 1))
+    return 0 if begin else start
