@@ -1,6 +1,6 @@
 """A DDSP synthesiser: pitch and loudness in, sound out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -8,13 +8,18 @@ from keras import layers, ops
 
 from tf_diet.audio.synthesis import Reverb, Synthesizer
 from tf_diet.errors import InputError
+from tf_diet.models.presets import Preset
 
 LOWEST_HZ = 440.0 * 2.0 ** (-69 / 12)
 
 
 @dataclass(frozen=True)
-class DDSPConfig:
+class DDSPConfig(Preset):
     """The sizes of a DDSP model.
+
+    "paper" is that of Engel et al., 4.8 million parameters for a solo
+    instrument; "diet" is that of the structured lottery paper, with its
+    latent and 160 noise bands.
 
     Attributes:
         hidden: width of every Dense layer.
@@ -54,37 +59,19 @@ class DDSPConfig:
         """Raw controls a frame."""
         return 1 + self.harmonics + self.noise_bands
 
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> "DDSPConfig":
-        """Returns the sizes known as `name`, with fields changed.
 
-        "paper" is that of Engel et al., 4.8 million parameters for a solo
-        instrument; "diet" is that of the structured lottery paper, with its
-        latent and 160 noise bands.
-
-        Args:
-            name: "paper", "diet", "small" or "tiny".
-            **changes: fields to set otherwise.
-
-        Raises:
-            InputError: the name is unknown.
-        """
-        if name not in _PRESETS:
-            raise InputError(
-                f"Unknown DDSP preset. Received: {name!r}. "
-                f"Choose one of: {', '.join(sorted(_PRESETS))}."
-            )
-        return replace(_PRESETS[name], **changes)
-
-
-_PRESETS = {
-    "paper": DDSPConfig(hidden=512, gru_units=512, harmonics=100),
-    "diet": DDSPConfig(
+DDSPConfig.presets.register("paper")(
+    DDSPConfig(hidden=512, gru_units=512, harmonics=100)
+)
+DDSPConfig.presets.register("diet")(
+    DDSPConfig(
         hidden=512, gru_units=512, harmonics=100, noise_bands=160, latent=16
-    ),
-    "small": DDSPConfig(hidden=128, gru_units=128),
-    "tiny": DDSPConfig(hidden=32, mlp_layers=2, gru_units=32),
-}
+    )
+)
+DDSPConfig.presets.register("small")(DDSPConfig(hidden=128, gru_units=128))
+DDSPConfig.presets.register("tiny")(
+    DDSPConfig(hidden=32, mlp_layers=2, gru_units=32)
+)
 
 
 @keras.saving.register_keras_serializable("tf_diet")

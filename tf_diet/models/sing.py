@@ -5,7 +5,7 @@ sounds; the generator on what its encoder makes of them; both ends together,
 from symbols to sound.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,11 +14,17 @@ from keras import layers
 
 from tf_diet.audio.overlap_add import Frames, OverlapAdd
 from tf_diet.errors import InputError
+from tf_diet.models.presets import Preset
 
 
 @dataclass(frozen=True)
-class SINGConfig:
+class SINGConfig(Preset):
     """The sizes of a SING model.
+
+    "paper" is the auto-encoder of SING, 80.8 million parameters, and its
+    generator of 21.3 million; "diet" is what the code of the structured
+    lottery paper prunes, 21.2 million, with a context of 7 frames for its 6,
+    so that a frame lies in the middle of its context.
 
     Attributes:
         channels: width of every convolution.
@@ -69,36 +75,13 @@ class SINGConfig:
         """Samples that the decoder makes too many, at either end."""
         return self.window + self.stride
 
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> "SINGConfig":
-        """Returns the sizes known as `name`, with fields changed.
 
-        "paper" is the auto-encoder of SING, 80.8 million parameters, and its
-        generator of 21.3 million; "diet" is what the code of the structured
-        lottery paper prunes, 21.2 million, with a context of 7 frames for its
-        6, so that a frame lies in the middle of its context.
-
-        Args:
-            name: "paper", "diet", "small" or "tiny".
-            **changes: fields to set otherwise.
-
-        Raises:
-            InputError: the name is unknown.
-        """
-        if name not in _PRESETS:
-            raise InputError(
-                f"Unknown SING preset. Received: {name!r}. "
-                f"Choose one of: {', '.join(sorted(_PRESETS))}."
-            )
-        return replace(_PRESETS[name], **changes)
-
-
-_PRESETS = {
-    "paper": SINGConfig(channels=4096, units=1024),
-    "diet": SINGConfig(channels=2048, latent=16, context=7, units=1024),
-    "small": SINGConfig(),
-    "tiny": SINGConfig(channels=256, units=128),
-}
+SINGConfig.presets.register("paper")(SINGConfig(channels=4096, units=1024))
+SINGConfig.presets.register("diet")(
+    SINGConfig(channels=2048, latent=16, context=7, units=1024)
+)
+SINGConfig.presets.register("small")(SINGConfig())
+SINGConfig.presets.register("tiny")(SINGConfig(channels=256, units=128))
 
 
 class _Builder:

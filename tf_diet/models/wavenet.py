@@ -3,18 +3,24 @@
 `tf_diet.models.wavenet_sampling` generates with it, a sample at a time.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import layers, ops
 
-from tf_diet.errors import InputError
+from tf_diet.models.presets import Preset
 
 
 @dataclass(frozen=True)
-class WaveNetConfig:
+class WaveNetConfig(Preset):
     """The sizes of a WaveNet.
+
+    "paper" is what the code of the structured lottery paper runs, 2.9 million
+    parameters: 20 blocks in two cycles, 128 residual and 256 skip channels, 80
+    mel bands every 512 samples. Its text says two stacks of 20 layers; were
+    their dilations not to start again, a code would be told by the two minutes
+    before it.
 
     Attributes:
         cycles: how often the dilations 1, 2, 4, ... start again.
@@ -52,36 +58,14 @@ class WaveNetConfig:
         span = (self.kernel - 1) * (2**self.layers - 1)
         return 1 + self.cycles * span
 
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> "WaveNetConfig":
-        """Returns the sizes known as `name`, with fields changed.
 
-        "paper" is what the code of the structured lottery paper runs, 2.9
-        million parameters: 20 blocks in two cycles, 128 residual and 256
-        skip channels, 80 mel bands every 512 samples. Its text says two
-        stacks of 20 layers; were their dilations not to start again, a code
-        would be told by the two minutes before it.
-
-        Args:
-            name: "paper", "small" or "tiny".
-            **changes: fields to set otherwise.
-
-        Raises:
-            InputError: the name is unknown.
-        """
-        if name not in _PRESETS:
-            raise InputError(
-                f"Unknown WaveNet preset. Received: {name!r}. "
-                f"Choose one of: {', '.join(sorted(_PRESETS))}."
-            )
-        return replace(_PRESETS[name], **changes)
-
-
-_PRESETS = {
-    "paper": WaveNetConfig(channels=128, skip_channels=256, conditioning=80),
-    "small": WaveNetConfig(conditioning=80),
-    "tiny": WaveNetConfig(channels=16, skip_channels=32, conditioning=80),
-}
+WaveNetConfig.presets.register("paper")(
+    WaveNetConfig(channels=128, skip_channels=256, conditioning=80)
+)
+WaveNetConfig.presets.register("small")(WaveNetConfig(conditioning=80))
+WaveNetConfig.presets.register("tiny")(
+    WaveNetConfig(channels=16, skip_channels=32, conditioning=80)
+)
 
 
 def wavenet(config: WaveNetConfig) -> keras.Model:
