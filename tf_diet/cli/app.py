@@ -21,6 +21,7 @@ from tf_diet.cli import (
     render_notes,
     runs,
     sweep,
+    train,
 )
 from tf_diet.errors import DietError
 
@@ -34,6 +35,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     convert,
     profile,
     render_notes,
+    train,
 )
 
 

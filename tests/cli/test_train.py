@@ -1,0 +1,109 @@
+"""`tf-diet train`, as a user calls it."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+from command_line import run
+
+from tf_diet.cli import train
+from tf_diet.models.families import families
+
+NOTES = ("C4", "Cs4", "D4", "Ds4", "E4", "F4", "Fs4", "G4", "Gs4", "A4")
+SIZES = {
+    "ddsp": ["hidden=12", "gru_units=8", "harmonics=8", "noise_bands=9"],
+    "wavenet": ["cycles=1", "layers=3", "channels=6", "skip_channels=8"],
+    "sing": ["channels=8", "latent=4", "samples=8192", "rewrites=1"],
+}
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tones")
+    for number, note in enumerate(NOTES):
+        time = np.arange(20000) / 16000
+        hertz = 440 * 2 ** ((60 + number - 69) / 12)
+        sound = 0.3 * np.sin(2 * np.pi * hertz * time) * np.exp(-time)
+        name = "ab"[number % 2]
+        soundfile.write(folder / f"{name}_{note}.wav", sound, 16000)
+    return folder
+
+
+def line(sounds, out, model, *more):
+    return [
+        *("train", "--model", model, "--preset", "tiny", "--data", sounds),
+        *("--out", out, "--seconds", "1.1", "--jobs", "1"),
+        *("--cache", sounds.parent / "cache", "--set", *SIZES[model]),
+        *more,
+    ]
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+@pytest.mark.parametrize("model", sorted(SIZES))
+def test_a_killed_training_ends_as_an_unbroken_one(
+    sounds, tmp_path, capsys, monkeypatch, model
+):
+    assert set(SIZES) == set(families.names())
+    monkeypatch.setattr(train, "_STEPS_AN_EPOCH", 2)
+    monkeypatch.setattr(train, "_KEPT_EVERY", 0.0)
+    whole = line(sounds, tmp_path / "whole", model, "--steps", "6")
+    code, out = run(capsys, *whole)
+    assert code == 0, out
+    assert "held-out clips" in out
+    lines = (tmp_path / "whole" / "training.jsonl").read_text().splitlines()
+    assert [json.loads(text)["epoch"] for text in lines] == [1, 2, 3]
+
+    end = train._Lines.on_epoch_end
+
+    def killed(callback, epoch, logs=None):
+        if epoch == 1:
+            raise Killed
+        end(callback, epoch, logs)
+
+    broken = line(sounds, tmp_path / "broken", model, "--steps", "6")
+    with monkeypatch.context() as patch:
+        patch.setattr(train._Lines, "on_epoch_end", killed)
+        with pytest.raises(Killed):
+            run(capsys, *broken)
+    assert not (tmp_path / "broken" / "model.keras").exists()
+    code, out = run(capsys, *broken)
+    assert code == 2
+    assert "not empty" in out
+    code, out = run(capsys, *broken, "--resume")
+    assert code == 0, out
+    models = [
+        keras.models.load_model(tmp_path / name / "model.keras")
+        for name in ("whole", "broken")
+    ]
+    for one, other in zip(*(m.get_weights() for m in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (
+        tmp_path / "broken" / "training.jsonl"
+    ).read_text().splitlines() == lines
+    assert not (tmp_path / "broken" / "state.npz").exists()
+    # What is done is not done again.
+    assert run(capsys, *broken, "--resume")[0] == 0
+    code, out = run(capsys, *broken[:-1], "8", "--resume")
+    assert code == 2
+    assert "steps: 6 there, 8 now" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "widht=3"], "Received: 'widht=3'. Known: hidden"),
+        (["--set", "hidden=wide"], "Received: 'hidden=wide'"),
+        (["--preset", "huge"], "Unknown DDSP preset"),
+        (["--data", "nowhere"], "There is no such folder"),
+    ],
+)
+def test_what_cannot_be_trained(sounds, tmp_path, capsys, more, message):
+    code, out = run(capsys, *line(sounds, tmp_path / "run", "ddsp"), *more)
+    assert code == 2
+    assert message in out
+    assert not (tmp_path / "run").exists()

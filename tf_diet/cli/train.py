@@ -1,0 +1,216 @@
+"""Train a DDSP, WaveNet or SING on a folder of sounds.
+
+    tf-diet train --model ddsp --preset small --data notes --out runs/strings
+    tf-diet train --model ddsp --preset small --data notes --out runs/strings \
+        --resume
+    tf-diet train --model wavenet --preset tiny --data notes --out runs/wave \
+        --steps 3000 --set channels=24
+
+--data is NSynth's folder, one of 'tf-diet render-notes', or any folder of
+audio files. Clips are split by recording, or as the folder says. Into --out go
+model.keras (the last state of the training), training.jsonl (a line an epoch)
+and config.json. A killed training goes on with --resume and ends as if it had
+not been. On a GPU, run it under KERAS_BACKEND=jax or a GPU build of
+TensorFlow; the command is the same.
+"""
+
+import ast
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+from absl import logging
+
+from tf_diet.audio.extraction import extract
+from tf_diet.audio.sources import read_source
+from tf_diet.errors import InputError, RunFolderError
+from tf_diet.files import write_text
+from tf_diet.lottery.examples import examples
+from tf_diet.lottery.run_folder import RunFolder, save_model
+from tf_diet.lottery.training import Place, Training
+from tf_diet.models.families import families, shown
+
+_STEPS_AN_EPOCH = 250
+# Seconds between two states that are kept.
+_KEPT_EVERY = 30.0
+
+
+def add_arguments(parser: Any) -> None:
+    """Adds the arguments of `tf-diet train`."""
+    parser.add_argument("--model", required=True, choices=families.names())
+    parser.add_argument(
+        "--preset", default="small", help="of the model (default: small)"
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="sizes that differ from the preset, such as hidden=96",
+    )
+    parser.add_argument("--data", required=True, help="a folder of sounds")
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with what is in --out"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=6000, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, help="of a clip (default: 4)"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("recording", "instrument"),
+        default="recording",
+        help="what stays together, where the folder does not say "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cache", help="keeps features (default: in the user's cache folder)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--jobs", type=int, help="processes for features")
+
+
+def run(args: Any) -> None:
+    """Trains, and says how good the model is on held-out clips."""
+    logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
+    family = families.get(args.model)()
+    config = _config(family, args.preset, args.set, args.seed)
+    source = read_source(args.data)
+    settings = family.settings(config, args.seconds)
+    wanted = (*family.features, *(("mfcc",) if _latent(config) else ()))
+    held = extract(source, wanted, settings, cache=args.cache, jobs=args.jobs)
+    print(held.summary())
+    parts = held.split(args.split, seed=args.seed)
+    config = family.fitted(config, len(held.instruments))
+    facts = {
+        "model": args.model,
+        "config": shown(config),
+        "instruments": list(held.instruments),
+        "settings": dataclasses.asdict(settings),
+        "data": {name: len(part) for name, part in parts.items()},
+        "split": args.split,
+        "steps": args.steps,
+        "seed": args.seed,
+    }
+    with RunFolder(args.out).locked():
+        _open(args.out, facts, resume=args.resume)
+        error = _trained(family, config, parts, args)
+    print(
+        f"loss on {len(parts['valid'])} held-out clips: {error:.4f}\n"
+        f"wrote {args.out / 'model.keras'}"
+    )
+
+
+def _latent(config: Any) -> bool:
+    return bool(getattr(config, "latent", 0)) and hasattr(config, "harmonics")
+
+
+def _config(family: Any, preset: str, changes: list[str], seed: int) -> Any:
+    """Returns the configuration that was asked for.
+
+    Raises:
+        InputError: a field or a value cannot be.
+    """
+    base = family.config.preset(preset)
+    given: dict[str, Any] = {"seed": seed}
+    for text in changes:
+        name, _, value = text.partition("=")
+        try:
+            given[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            given[name] = None
+        if type(given[name]) is not type(vars(base).get(name)):
+            raise InputError(
+                "--set takes fields of the model's configuration. Received: "
+                f"{text!r}. Known: {', '.join(vars(base))}; write --set "
+                "hidden=96."
+            )
+    return dataclasses.replace(base, **given)
+
+
+def _open(folder: Path, facts: dict[str, Any], *, resume: bool) -> None:
+    """Begins a training in an empty folder, or checks that it is the same.
+
+    Raises:
+        RunFolderError: it is not empty, or belongs to another training.
+    """
+    path = folder / "config.json"
+    if path.exists() and resume:
+        old = json.loads(path.read_text("utf-8"))
+        new = json.loads(json.dumps(facts))
+        differ = [
+            f"{name}: {old.get(name)} there, {new.get(name)} now"
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        ]
+        if differ:
+            raise RunFolderError(
+                f"The folder {folder} belongs to another training. Received: "
+                f"{'; '.join(differ)}. Use the same arguments, or another "
+                "folder."
+            )
+        return
+    if any(not p.name.startswith(".") for p in folder.iterdir()):
+        raise RunFolderError(
+            f"The folder is not empty. Received: {folder}. Name an empty one, "
+            "or pass --resume to go on with a training."
+        )
+    write_text(path, json.dumps(facts, indent=2))
+
+
+class _Lines(keras.callbacks.Callback):
+    """Writes a line an epoch."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        # Plain data: it is kept with the state of the training.
+        self.lines: list[dict[str, float]] = []
+
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        figures = {name: float(value) for name, value in (logs or {}).items()}
+        self.lines.append({"epoch": epoch + 1, **figures})
+        text = "".join(json.dumps(line) + "\n" for line in self.lines)
+        write_text(self.path, text)
+
+
+def _trained(family: Any, config: Any, parts: Any, args: Any) -> float:
+    """Trains to the end and returns the loss on held-out clips."""
+    epochs = max(1, round(args.steps / _STEPS_AN_EPOCH))
+    each = -(-args.steps // epochs)
+    keras.utils.set_random_seed(args.seed)
+    model = family.build(config)
+    family.compile(model, config, epochs * each)
+    valid = family.whole(config, parts["valid"])
+    batches = parts["train"].batches(
+        family.examples(config), batch=family.batch, steps=each, seed=args.seed
+    )
+    state = args.out / "state.npz"
+    training = Training(
+        examples(batches, batch_size=None, shuffle=False, seed=args.seed),
+        lambda: [_Lines(args.out / "training.jsonl")],
+        {"validation_data": valid, "validation_batch_size": family.batch},
+        valid,
+        args.seed,
+        _KEPT_EVERY,
+    )
+    done = args.out / "model.keras"
+    if not done.exists():
+        training.run(
+            model,
+            Place(0),
+            Place(epochs),
+            state=state,
+            title=f"{args.model} {args.preset}",
+        )
+        save_model(model, done)
+        state.unlink(missing_ok=True)
+    model = keras.models.load_model(done)
+    return float(model.evaluate(*valid, batch_size=family.batch, verbose=0))
