@@ -9,6 +9,7 @@ import soundfile
 from command_line import run
 
 from tf_diet.cli import train
+from tf_diet.models import families as kinds
 from tf_diet.models.families import families
 
 NOTES = ("C4", "Cs4", "D4", "Ds4", "E4", "F4", "Fs4", "G4", "Gs4", "A4")
@@ -16,6 +17,12 @@ SIZES = {
     "ddsp": ["hidden=12", "gru_units=8", "harmonics=8", "noise_bands=9"],
     "wavenet": ["cycles=1", "layers=3", "channels=6", "skip_channels=8"],
     "sing": ["channels=8", "latent=4", "samples=8192", "rewrites=1"],
+}
+
+BESIDE = {
+    "ddsp": ["static envelope", "loudness error (dB)"],
+    "wavenet": ["bigram", "unigram", "8.000", "bits a sample"],
+    "sing": ["nearest training note", "silence"],
 }
 
 
@@ -51,6 +58,7 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     assert set(SIZES) == set(families.names())
     monkeypatch.setattr(train, "_STEPS_AN_EPOCH", 2)
     monkeypatch.setattr(train, "_KEPT_EVERY", 0.0)
+    monkeypatch.setattr(kinds, "_STATIC_STEPS", 2)
     whole = line(sounds, tmp_path / "whole", model, "--steps", "6")
     code, out = run(capsys, *whole)
     assert code == 0, out
@@ -86,6 +94,14 @@ def test_a_killed_training_ends_as_an_unbroken_one(
         tmp_path / "broken" / "training.jsonl"
     ).read_text().splitlines() == lines
     assert not (tmp_path / "broken" / "state.npz").exists()
+    code, out = run(
+        capsys,
+        *("evaluate", tmp_path / "whole", "--data", sounds, "--jobs", "1"),
+        *("--cache", sounds.parent / "cache"),
+    )
+    assert code == 0, out
+    assert "1 test clips that were not trained on" in out
+    assert all(name in out for name in BESIDE[model])
     # What is done is not done again.
     assert run(capsys, *broken, "--resume")[0] == 0
     code, out = run(capsys, *broken[:-1], "8", "--resume")
@@ -107,3 +123,9 @@ def test_what_cannot_be_trained(sounds, tmp_path, capsys, more, message):
     assert code == 2
     assert message in out
     assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_be_evaluated(sounds, tmp_path, capsys):
+    code, out = run(capsys, "evaluate", tmp_path, "--data", sounds)
+    assert code == 2
+    assert "There is no training here" in out

@@ -14,6 +14,7 @@ from tf_diet import __version__
 from tf_diet.cli import (
     convert,
     demo,
+    evaluate,
     inspect,
     lottery,
     profile,
@@ -36,6 +37,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     profile,
     render_notes,
     train,
+    evaluate,
 )
 
 

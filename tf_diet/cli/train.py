@@ -82,8 +82,13 @@ def run(args: Any) -> None:
     config = _config(family, args.preset, args.set, args.seed)
     source = read_source(args.data)
     settings = family.settings(config, args.seconds)
-    wanted = (*family.features, *(("mfcc",) if _latent(config) else ()))
-    held = extract(source, wanted, settings, cache=args.cache, jobs=args.jobs)
+    held = extract(
+        source,
+        family.needed(config),
+        settings,
+        cache=args.cache,
+        jobs=args.jobs,
+    )
     print(held.summary())
     parts = held.split(args.split, seed=args.seed)
     config = family.fitted(config, len(held.instruments))
@@ -104,10 +109,6 @@ def run(args: Any) -> None:
         f"loss on {len(parts['valid'])} held-out clips: {error:.4f}\n"
         f"wrote {args.out / 'model.keras'}"
     )
-
-
-def _latent(config: Any) -> bool:
-    return bool(getattr(config, "latent", 0)) and hasattr(config, "harmonics")
 
 
 def _config(family: Any, preset: str, changes: list[str], seed: int) -> Any:

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from tf_diet.audio import mu_law
+from tf_diet.audio import baselines, losses, metrics, mu_law
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.log_power import LogPowerSpectralLoss
 from tf_diet.audio.losses import MultiScaleSpectralLoss
 from tf_diet.audio.metrics import BitsPerSample
-from tf_diet.models.ddsp import DDSPConfig, ddsp
+from tf_diet.models.ddsp import DDSPConfig, ddsp, static_envelope
 from tf_diet.models.examples import (
     Make,
     ddsp_examples,
@@ -28,6 +28,10 @@ from tf_diet.models.presets import Preset
 from tf_diet.models.sing import SINGConfig, sing_autoencoder
 from tf_diet.models.wavenet import WaveNetConfig, wavenet
 from tf_diet.registry import Registry
+
+_STATIC_STEPS = 600
+_BITS = "bits a sample"
+_LABELS = ("instrument", "pitch", "velocity")
 
 
 class Family(abc.ABC):
@@ -46,6 +50,10 @@ class Family(abc.ABC):
     batch: ClassVar[int] = 8
     warmup: ClassVar[int] = 500
     jit: ClassVar[bool] = True
+
+    def needed(self, config: Any) -> tuple[str, ...]:
+        """Returns the features that a model of these sizes needs."""
+        return self.features
 
     @abc.abstractmethod
     def settings(self, config: Any, seconds: float) -> Settings:
@@ -70,6 +78,18 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def loss(self, config: Any) -> keras.losses.Loss:
         """Returns what is trained on."""
+
+    @abc.abstractmethod
+    def figures(
+        self, model: keras.Model, config: Any, held: Extracted
+    ) -> dict[str, float]:
+        """Returns how good a trained model is, by name and unit."""
+
+    @abc.abstractmethod
+    def baselines(
+        self, config: Any, train: Extracted, held: Extracted
+    ) -> dict[str, dict[str, float]]:
+        """Returns what trivial models come to, under the same names."""
 
     def rate(self, config: Any) -> float:
         """Returns the largest learning rate."""
@@ -108,6 +128,10 @@ class DDSPFamily(Family):
     # XLA makes it slower on CPUs.
     jit = False
 
+    def needed(self, config: DDSPConfig) -> tuple[str, ...]:
+        """See `Family.needed`."""
+        return (*self.features, *(("mfcc",) if config.latent else ()))
+
     def settings(self, config: DDSPConfig, seconds: float) -> Settings:
         """See `Family.settings`."""
         return Settings(config.sample_rate, config.hop, config.hop, seconds)
@@ -143,6 +167,37 @@ class DDSPFamily(Family):
     def loss(self, config: DDSPConfig) -> keras.losses.Loss:
         """See `Family.loss`."""
         return MultiScaleSpectralLoss()
+
+    def figures(
+        self, model: keras.Model, config: DDSPConfig, held: Extracted
+    ) -> dict[str, float]:
+        """See `Family.figures`."""
+        x, y = self.whole(config, held)
+        return _sound_figures(self.loss(config), y, _predicted(self, model, x))
+
+    def baselines(
+        self, config: DDSPConfig, train: Extracted, held: Extracted
+    ) -> dict[str, dict[str, float]]:
+        """See `Family.baselines`: one spectrum an instrument, trained."""
+        model = static_envelope(config)
+        schedule = keras.optimizers.schedules.CosineDecay(3e-2, _STATIC_STEPS)
+        model.compile(
+            keras.optimizers.Adam(schedule, global_clipnorm=3.0),
+            self.loss(config),
+            jit_compile=False,
+        )
+        batches = train.batches(
+            self.examples(config), batch=self.batch, steps=_STATIC_STEPS
+        )
+        model.fit(batches, verbose=0)
+        x, y = self.whole(config, held)
+        silence = np.zeros_like(y)
+        return {
+            "static envelope": _sound_figures(
+                self.loss(config), y, _predicted(self, model, x)
+            ),
+            "silence": _sound_figures(self.loss(config), y, silence),
+        }
 
     def rate(self, config: DDSPConfig) -> float:
         """See `Family.rate`; docs/results/ddsp_training.md has the trials."""
@@ -192,6 +247,27 @@ class WaveNetFamily(Family):
         """See `Family.loss`."""
         return BitsPerSample()
 
+    def figures(
+        self, model: keras.Model, config: WaveNetConfig, held: Extracted
+    ) -> dict[str, float]:
+        """See `Family.figures`."""
+        x, y = self.whole(config, held)
+        model.compile(loss=self.loss(config), jit_compile=False)
+        bits = model.evaluate(x, y, batch_size=1, verbose=0)
+        return {_BITS: float(bits)}
+
+    def baselines(
+        self, config: WaveNetConfig, train: Extracted, held: Extracted
+    ) -> dict[str, dict[str, float]]:
+        """See `Family.baselines`: codes by how common they are."""
+        codes = [part.arrays(["codes"])["codes"] for part in (train, held)]
+        classes = config.classes
+        return {
+            "bigram": {_BITS: baselines.bigram_bits(*codes, classes)},
+            "unigram": {_BITS: baselines.unigram_bits(*codes, classes)},
+            "uniform": {_BITS: baselines.uniform_bits(classes)},
+        }
+
 
 @register_family("sing")
 class SINGFamily(Family):
@@ -229,9 +305,54 @@ class SINGFamily(Family):
         """See `Family.loss`."""
         return LogPowerSpectralLoss()
 
+    def figures(
+        self, model: keras.Model, config: SINGConfig, held: Extracted
+    ) -> dict[str, float]:
+        """See `Family.figures`."""
+        x, y = self.whole(config, held)
+        return _sound_figures(self.loss(config), y, _predicted(self, model, x))
+
+    def baselines(
+        self, config: SINGConfig, train: Extracted, held: Extracted
+    ) -> dict[str, dict[str, float]]:
+        """See `Family.baselines`: nothing, and another note."""
+        _, known = self.whole(config, train)
+        _, y = self.whole(config, held)
+        labels, wanted = (
+            np.stack(list(part.arrays(_LABELS).values()), axis=-1)
+            for part in (train, held)
+        )
+        nearest = baselines.nearest_notes(labels, wanted, known)
+        loss = self.loss(config)
+        return {
+            "nearest training note": _sound_figures(loss, y, nearest),
+            "silence": _sound_figures(loss, y, np.zeros_like(y)),
+        }
+
     def rate(self, config: SINGConfig) -> float:
         """See `Family.rate`; as published for the widest."""
         return 3e-4 if config.channels >= 2048 else 1e-3
+
+
+def _predicted(family: Family, model: keras.Model, x: Any) -> np.ndarray:
+    return np.asarray(model.predict(x, batch_size=family.batch, verbose=0))
+
+
+def _sound_figures(
+    loss: keras.losses.Loss, y_true: np.ndarray, y_pred: np.ndarray
+) -> dict[str, float]:
+    """Returns what is measured of sounds, whatever made them."""
+    found = [
+        float(loss(one[None], other[None]))
+        for one, other in zip(y_true, y_pred, strict=True)
+    ]
+    return {
+        "loss": float(np.mean(found)),
+        "loudness error (dB)": losses.loudness_error(y_true, y_pred),
+        "log-spectral distance (dB)": metrics.log_spectral_distance(
+            y_true, y_pred
+        ),
+    }
 
 
 def shown(config: Any) -> Mapping[str, Any]:
