@@ -96,10 +96,21 @@ def normal_scores(rows: Array) -> Floats:
         bits = sort_with(row[None], index)
         values, place = high(bits)[0], low(bits)[0]
         if np.any(values[1:] == values[:-1]):
-            out[place] = table[_twice_mid_ranks(values)]
-            out[:] = standardised(out[None])[0]
+            out[place] = _standardised_ties(values, table)
         else:
             out[place] = untied
+    return scores
+
+
+def _standardised_ties(
+    patterns: npt.NDArray[np.uint64], table: Floats
+) -> Floats:
+    """Returns the scores of sorted values, with mean 0 and variance 1."""
+    if patterns[0] == patterns[-1]:
+        return np.zeros(len(patterns))
+    scores = table[_twice_mid_ranks(patterns)]
+    scores -= scores.mean()
+    scores *= np.sqrt(len(scores) / (scores @ scores))
     return scores
 
 
