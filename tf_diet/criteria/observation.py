@@ -76,12 +76,11 @@ class View:
                 kept = _pooled(kept, self.grid, self.pool)
             kept = kept.reshape(number, -1, channels)
             kept = kept[np.arange(number)[:, None], self.rows[examples]]
-        kept = kept.reshape(-1, channels)
+        flat: Array = kept.reshape(-1, channels)
         columns = self.columns
         if len(columns) < channels:
-            kept = kept[:, columns]
-        turned: Array = kept.T
-        return turned
+            flat = flat[:, columns]
+        return flat.T
 
 
 def _pooled(value: Array, grid: tuple[int, ...], pool: str) -> Array:
