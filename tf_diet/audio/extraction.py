@@ -7,18 +7,16 @@ there when it is whole. So a kill costs the files that were being worked on.
 
 import hashlib
 import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tf_diet import files
 from tf_diet.audio import features, mu_law
 from tf_diet.audio.clips import Clip, Extracted, Settings
+from tf_diet.audio.parallel import in_parallel
 from tf_diet.audio.reading import (
     SILENCE,
     UnusableError,
@@ -28,7 +26,6 @@ from tf_diet.audio.reading import (
 from tf_diet.audio.recordings import user_cache
 from tf_diet.audio.sources import Note, Source
 from tf_diet.errors import InputError
-from tf_diet.progress import track
 from tf_diet.registry import Registry
 
 # Raised whenever the features of the same samples would come out different.
@@ -116,7 +113,7 @@ def extract(
     problems = list(source.problems)
     for note, found in zip(
         source.notes,
-        _in_parallel(tasks, jobs or os.cpu_count() or 1),
+        in_parallel(_of_file, tasks, "extracting features", jobs=jobs, chunk=4),
         strict=True,
     ):
         if isinstance(found, str):
@@ -134,20 +131,6 @@ def extract(
 
 
 Found = tuple[int, dict[str, Path]] | str
-
-
-def _in_parallel(
-    tasks: Sequence[tuple[Any, ...]], jobs: int
-) -> Iterator[Found]:
-    title = "extracting features"
-    if min(jobs, len(tasks)) <= 1:
-        yield from (_of_file(*t) for t in track(tasks, title))
-        return
-    # A fork would copy whatever threads the caller's frameworks run.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks)), context) as pool:
-        done = pool.map(_of_file, *zip(*tasks, strict=True), chunksize=4)
-        yield from track(done, title, total=len(tasks))
 
 
 def _of_file(

@@ -70,7 +70,7 @@ def read(folder: Path, sample_rate: int, samples: int) -> list[Clip]:
             "a folder of WAV or FLAC files."
         )
     listed = (folder / "notes.json").exists()
-    jobs = _table(folder) if listed else _found(folder)
+    jobs = note_table(folder) if listed else _found(folder)
     clips: list[Clip] = []
     bad: list[str] = []
     for name, note in jobs:
@@ -107,15 +107,36 @@ def note_number(name: str) -> int | None:
     Returns:
         The number, or None if no note is named.
     """
+    return named_note(name)[1]
+
+
+def named_note(name: str) -> tuple[str, int | None]:
+    """Returns what stands before the first note named in a text, and that.
+
+    Args:
+        name: such as "violin_A4".
+
+    Returns:
+        "violin" and 69; "" and None if no note is named.
+    """
     match = NOTE.search(name)
     if match is None:
-        return None
+        return "", None
     letter, alteration, octave = match.groups()
     semitone = SEMITONES[letter.upper()] + ALTERATIONS[alteration]
-    return 12 * (int(octave) + 1) + semitone
+    before = name[: match.start()].strip(" _-.")
+    return before, 12 * (int(octave) + 1) + semitone
 
 
-def _table(folder: Path) -> list[tuple[str, dict]]:
+def note_table(folder: Path) -> list[tuple[str, dict]]:
+    """Returns the files that a `notes.json` lists, and their labels.
+
+    Args:
+        folder: that the table lies in.
+
+    Raises:
+        InputError: the table cannot be read.
+    """
     path = folder / "notes.json"
     fields = {"instrument": str, "pitch": int, "recording": str}
     try:
@@ -144,10 +165,9 @@ def _cut(
     folder: Path, name: str, audio: np.ndarray, samples: int
 ) -> Iterator[Clip]:
     path = folder.resolve() / name
-    pitch = note_number(path.stem)
+    prefix, pitch = named_note(path.stem)
     if pitch is None:
         raise UnusableError("no note in its name, such as A4")
-    prefix = path.stem[: NOTE.search(path.stem).start()].strip(" _-.")
     audible(audio[: len(audio) // samples * samples])
     for i in range(len(audio) // samples):
         part = audio[i * samples : (i + 1) * samples]

@@ -1,13 +1,11 @@
 """Thousands of notes out of a SoundFont, laid out as NSynth is."""
 
 import json
-import multiprocessing
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,11 @@ import numpy as np
 
 from tf_diet import files, optional
 from tf_diet.audio import soundfont
-from tf_diet.audio.soundfont import Program
+from tf_diet.audio.parallel import in_parallel
+from tf_diet.audio.soundfont import Font, Program
+from tf_diet.audio.sources import PARTS
 from tf_diet.errors import InputError
-from tf_diet.progress import track
 
-PARTS = ("train", "valid", "test")
 # Rendered higher and brought down, so that nothing folds back.
 _RENDERED_HZ = 48000
 _TICKS = 960
@@ -144,9 +142,7 @@ def render(
     optional.require("mido", extra="render")
     notes = _planned(font, programs, pitches, velocities, sample_rate)
     notes = _split(notes, split, seed)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with files.replacing(folder) as work:
         for part in PARTS:
             (work / part / "audio").mkdir(parents=True)
         made = list(_rendered(notes, font, seconds, work, jobs))
@@ -154,10 +150,6 @@ def render(
         licence = _LICENCES.get(Path(font).resolve().name)
         if licence is not None:
             (work / "LICENSE").write_text(licence, encoding="utf-8")
-        work.chmod(0o755)
-        os.replace(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return made
 
 
@@ -184,6 +176,7 @@ def _planned(
             "Pitches are from 0 to 127 and velocities from 1 to 127. "
             f"Received: {wrong or 'velocity 0'}."
         )
+    sounds = Font.read(font)
     notes = []
     for program in (known[number] for number in asked):
         keys = [
@@ -192,7 +185,7 @@ def _planned(
             for velocity in sorted(set(velocities))
             if program.lowest <= pitch <= program.highest
         ]
-        found = soundfont.recordings(font, program.number, keys)
+        found = sounds.recordings(program.number, keys)
         notes += [
             _note(program, *key, sample_rate, found[key])
             for key in keys
@@ -271,12 +264,8 @@ def _rendered(
         ([n for n in notes if n.instrument == number], font, seconds, work)
         for number in numbers
     ]
-    # A fork would copy whatever threads the caller's frameworks run.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs or os.cpu_count(), context) as pool:
-        done = pool.map(_program, *zip(*tasks, strict=True))
-        for made in track(done, "rendering", total=len(tasks)):
-            yield from made
+    for made in in_parallel(_program, tasks, "rendering", jobs=jobs):
+        yield from made
 
 
 def _program(

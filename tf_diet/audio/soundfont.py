@@ -53,38 +53,26 @@ def programs() -> dict[int, Program]:
     }
 
 
-def recordings(
-    path: str | os.PathLike[str],
-    program: int,
-    keys: Iterable[tuple[int, int]],
-) -> dict[tuple[int, int], str]:
-    """Returns the recording behind each key and velocity of a program.
+class Font:
+    """The zones of a SoundFont.
 
     Args:
-        path: of the SoundFont.
-        program: of bank 0.
-        keys: pairs of key and velocity.
-
-    Returns:
-        A name for each pair. Pairs that share a recording, also by way of a
-        third, have one name; pairs that nothing is recorded for are left out.
-
-    Raises:
-        InputError: the file is no SoundFont, or lacks the program.
+        path: of the file.
+        font: what was read from it.
     """
-    with _quiet():
-        return _Font.read(path).recordings(program, keys)
-
-
-class _Font:
-    """The zones of a SoundFont."""
 
     def __init__(self, path: Path, font: Any) -> None:
         self.path = path
         self.font = font
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> "_Font":
+    def read(cls, path: str | os.PathLike[str]) -> "Font":
+        """Reads a SoundFont.
+
+        Raises:
+            InputError: the file is none.
+            MissingDependencyError: the extra `render` is not installed.
+        """
         path = Path(path)
         if not path.is_file():
             raise InputError(
@@ -95,7 +83,7 @@ class _Font:
             # Of a module that leaves Python's library in 3.13.
             warnings.simplefilter("ignore", DeprecationWarning)
             module = optional.require("sf2utils.sf2parse", extra="render")
-        with path.open("rb") as file:
+        with path.open("rb") as file, _quiet():
             try:
                 font = module.Sf2File(file)
                 # What is behind a zone is read when it is asked for.
@@ -113,6 +101,20 @@ class _Font:
     def recordings(
         self, program: int, keys: Iterable[tuple[int, int]]
     ) -> dict[tuple[int, int], str]:
+        """Returns the recording behind each key and velocity of a program.
+
+        Args:
+            program: of bank 0.
+            keys: pairs of key and velocity.
+
+        Returns:
+            A name for each pair. Pairs that share a recording, also by way
+            of a third, have one name; pairs that nothing is recorded for are
+            left out.
+
+        Raises:
+            InputError: the font lacks the program.
+        """
         found = [
             preset
             for preset in self.font.presets
@@ -124,9 +126,11 @@ class _Font:
                 f"The SoundFont has no program {program} in bank 0. Received: "
                 f"{self.path}. Leave the program out."
             )
-        heard = {
-            pair: sorted(set(self._samples(found[0], *pair))) for pair in keys
-        }
+        with _quiet():
+            heard = {
+                pair: sorted(set(self._samples(found[0], *pair)))
+                for pair in keys
+            }
         return _joined({pair: names for pair, names in heard.items() if names})
 
     def _samples(self, preset: Any, key: int, velocity: int) -> Iterator[str]:

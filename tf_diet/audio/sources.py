@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_diet.audio.reading import SUFFIXES
-from tf_diet.audio.recordings import NOTE, note_number
+from tf_diet.audio.recordings import named_note, note_table
 from tf_diet.errors import InputError
 
 PARTS = ("train", "valid", "test")
@@ -169,29 +169,11 @@ def _listed(folder: Path, problems: Problems) -> Iterator[Note]:
     table = folder / "notes.json"
     if not table.exists():
         return
-    try:
-        rows = json.loads(table.read_text("utf-8"))["clips"]
-        found = [
-            Note(
-                folder / row["file"],
-                str(row["file"]),
-                str(row["instrument"]),
-                int(row["pitch"]),
-                recording=str(row["recording"]),
-            )
-            for row in rows
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"A table of labels cannot be read. Received: {table}: {error!r}. "
-            "It needs a list 'clips' of objects with 'file', 'instrument', "
-            "'pitch' (a MIDI number) and 'recording'."
-        ) from error
-    for note in found:
-        if note.path.is_file():
-            yield note
+    for name, labels in note_table(folder):
+        if (folder / name).is_file():
+            yield Note(folder / name, name, **labels)
         else:
-            problems.append((note.name, f"missing, though {table} lists it"))
+            problems.append((name, f"missing, though {table} lists it"))
 
 
 def _files(folder: Path, problems: Problems) -> Iterator[Note]:
@@ -202,12 +184,8 @@ def _files(folder: Path, problems: Problems) -> Iterator[Note]:
             continue
         if path.suffix.lower() not in SUFFIXES:
             continue
-        pitch = note_number(path.stem)
-        prefix = ""
-        if pitch is not None:
-            start = NOTE.search(path.stem)
-            prefix = path.stem[: start.start()].strip(" _-.") if start else ""
-        places = [p for p in path.relative_to(folder).parts[:-1]]
+        prefix, pitch = named_note(path.stem)
+        places = path.relative_to(folder).parts[:-1]
         part = next(filter(None, map(_part, reversed(places))), None)
         kinds = [p for p in places if _part(p) is None]
         kind = prefix or (kinds[-1] if kinds else folder.name)

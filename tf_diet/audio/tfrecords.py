@@ -1,15 +1,12 @@
 """NSynth's TFRecords as the folders that NSynth is handed out as, too."""
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tf_diet import optional
+from tf_diet import files, optional
 from tf_diet.errors import InputError
 from tf_diet.progress import track
 
@@ -41,31 +38,27 @@ def unpacked(path: Path) -> Path:
         return folder
     soundfile = optional.require("soundfile", extra="audio")
     tf = optional.require("tensorflow", extra="convert")
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=path.parent))
-    (work / "audio").mkdir()
     table: dict[str, Any] = {}
     try:
-        records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-        for raw in track(records, f"unpacking {path.name}"):
-            row, audio = _parsed(path, tf.train.Example.FromString(raw))
-            table[row["note_str"]] = row
-            soundfile.write(
-                work / "audio" / f"{row['note_str']}.wav",
-                audio,
-                row["sample_rate"],
-                subtype="PCM_16",
-            )
-        text = json.dumps(table, indent=1, sort_keys=True)
-        (work / "examples.json").write_text(text, encoding="utf-8")
-        work.chmod(0o755)
-        os.replace(work, folder)
+        with files.replacing(folder) as work:
+            (work / "audio").mkdir(parents=True)
+            records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+            for raw in track(records, f"unpacking {path.name}"):
+                row, audio = _parsed(path, tf.train.Example.FromString(raw))
+                table[row["note_str"]] = row
+                soundfile.write(
+                    work / "audio" / f"{row['note_str']}.wav",
+                    audio,
+                    row["sample_rate"],
+                    subtype="PCM_16",
+                )
+            text = json.dumps(table, indent=1, sort_keys=True)
+            (work / "examples.json").write_text(text, encoding="utf-8")
     except tf.errors.DataLossError as error:
         raise InputError(
             f"The TFRecord is damaged. Received: {path}: {error.message}. "
             "Fetch it again."
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return folder
 
 

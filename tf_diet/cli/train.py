@@ -28,9 +28,9 @@ from tf_diet.audio.sources import read_source
 from tf_diet.errors import InputError, RunFolderError
 from tf_diet.files import write_text
 from tf_diet.lottery.examples import examples
-from tf_diet.lottery.run_folder import RunFolder, save_model
+from tf_diet.lottery.run_folder import RunFolder, differences, save_model
 from tf_diet.lottery.training import Place, Training
-from tf_diet.models.families import families, shown
+from tf_diet.models.families import families
 
 _STEPS_AN_EPOCH = 250
 # Seconds between two states that are kept.
@@ -94,7 +94,7 @@ def run(args: Any) -> None:
     config = family.fitted(config, len(held.instruments))
     facts = {
         "model": args.model,
-        "config": shown(config),
+        "config": dataclasses.asdict(config),
         "instruments": list(held.instruments),
         "settings": dataclasses.asdict(settings),
         "data": {name: len(part) for name, part in parts.items()},
@@ -143,12 +143,7 @@ def _open(folder: Path, facts: dict[str, Any], *, resume: bool) -> None:
     path = folder / "config.json"
     if path.exists() and resume:
         old = json.loads(path.read_text("utf-8"))
-        new = json.loads(json.dumps(facts))
-        differ = [
-            f"{name}: {old.get(name)} there, {new.get(name)} now"
-            for name in sorted({*old, *new})
-            if old.get(name) != new.get(name)
-        ]
+        differ = list(differences(old, json.loads(json.dumps(facts))))
         if differ:
             raise RunFolderError(
                 f"The folder {folder} belongs to another training. Received: "
@@ -184,16 +179,26 @@ class _Lines(keras.callbacks.Callback):
 
 def _trained(family: Any, config: Any, parts: Any, args: Any) -> float:
     """Trains to the end and returns the loss on held-out clips."""
+    valid = family.whole(config, parts["valid"])
+    done = args.out / "model.keras"
+    if not done.exists():
+        _train(family, config, parts["train"], valid, args)
+    model = keras.models.load_model(done)
+    return float(model.evaluate(*valid, batch_size=family.batch, verbose=0))
+
+
+def _train(
+    family: Any, config: Any, clips: Any, valid: tuple[Any, Any], args: Any
+) -> None:
+    """Trains a fresh model, or goes on where a kill left it."""
     epochs = max(1, round(args.steps / _STEPS_AN_EPOCH))
     each = -(-args.steps // epochs)
     keras.utils.set_random_seed(args.seed)
     model = family.build(config)
     family.compile(model, config, epochs * each)
-    valid = family.whole(config, parts["valid"])
-    batches = parts["train"].batches(
+    batches = clips.batches(
         family.examples(config), batch=family.batch, steps=each, seed=args.seed
     )
-    state = args.out / "state.npz"
     training = Training(
         examples(batches, batch_size=None, shuffle=False, seed=args.seed),
         lambda: [_Lines(args.out / "training.jsonl")],
@@ -202,16 +207,13 @@ def _trained(family: Any, config: Any, parts: Any, args: Any) -> float:
         args.seed,
         _KEPT_EVERY,
     )
-    done = args.out / "model.keras"
-    if not done.exists():
-        training.run(
-            model,
-            Place(0),
-            Place(epochs),
-            state=state,
-            title=f"{args.model} {args.preset}",
-        )
-        save_model(model, done)
-        state.unlink(missing_ok=True)
-    model = keras.models.load_model(done)
-    return float(model.evaluate(*valid, batch_size=family.batch, verbose=0))
+    state = args.out / "state.npz"
+    training.run(
+        model,
+        Place(0),
+        Place(epochs),
+        state=state,
+        title=f"{args.model} {args.preset}",
+    )
+    save_model(model, args.out / "model.keras")
+    state.unlink(missing_ok=True)

@@ -30,14 +30,12 @@ class Loops:
             kwargs: likewise.
         """
         rule = rule_for(call.operation)
+        loops = rule is not None and rule.loops_over_time
+        if not loops or keras.backend.backend() != "tensorflow":
+            return call.operation(*args, **kwargs)
         leaves = keras.tree.flatten((args, kwargs))
-        masked = any(hasattr(leaf, "_keras_mask") for leaf in leaves)
-        if (
-            keras.backend.backend() != "tensorflow"
-            or not getattr(rule, "loops_over_time", False)
+        if any(hasattr(leaf, "_keras_mask") for leaf in leaves):
             # Masks travel on tensors, and would be left behind.
-            or masked
-        ):
             return call.operation(*args, **kwargs)
         if call.index not in self._compiled:
             self._compiled[call.index] = _Loop(call.operation)

@@ -175,7 +175,7 @@ class RunFolder:
         if resume and known.exists():
             old = json.loads(known.read_text("utf-8"))["settings"]
             new = json.loads(json.dumps(settings, default=str))
-            differ = list(_differences(old, new))
+            differ = list(differences(old, new))
             if differ:
                 raise RunFolderError(
                     f"The folder {self.folder} belongs to another run. "
@@ -293,11 +293,11 @@ class RunFolder:
         return Ticket(line, self.model_path(number, kind), plan)
 
 
-def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     """Yields what differs between two nested settings."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
             inner = f"{name}.{key}" if name else key
-            yield from _differences(old.get(key), new.get(key), inner)
+            yield from differences(old.get(key), new.get(key), inner)
     elif old != new:
         yield f"{name}: {old!r} there, {new!r} now"

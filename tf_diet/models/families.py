@@ -5,7 +5,6 @@ is one class and one registration.
 """
 
 import abc
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -63,9 +62,14 @@ class Family(abc.ABC):
     def build(self, config: Any) -> keras.Model:
         """Returns a fresh model."""
 
-    @abc.abstractmethod
     def fitted(self, config: Any, instruments: int) -> Any:
-        """Returns a configuration for so many instruments."""
+        """Returns a configuration for so many instruments.
+
+        One alone needs no input.
+        """
+        return replace(
+            config, instruments=instruments if instruments > 1 else 0
+        )
 
     @abc.abstractmethod
     def examples(self, config: Any) -> Make:
@@ -79,11 +83,15 @@ class Family(abc.ABC):
     def loss(self, config: Any) -> keras.losses.Loss:
         """Returns what is trained on."""
 
-    @abc.abstractmethod
     def figures(
         self, model: keras.Model, config: Any, held: Extracted
     ) -> dict[str, float]:
-        """Returns how good a trained model is, by name and unit."""
+        """Returns how good a trained model is, by name and unit.
+
+        For models whose outputs are sounds.
+        """
+        x, y = self.whole(config, held)
+        return _sound_figures(self.loss(config), y, _predicted(self, model, x))
 
     @abc.abstractmethod
     def baselines(
@@ -140,12 +148,6 @@ class DDSPFamily(Family):
         """See `Family.build`."""
         return ddsp(config)
 
-    def fitted(self, config: DDSPConfig, instruments: int) -> DDSPConfig:
-        """See `Family.fitted`; one instrument needs no input."""
-        return replace(
-            config, instruments=instruments if instruments > 1 else 0
-        )
-
     def examples(self, config: DDSPConfig) -> Make:
         """See `Family.examples`."""
         return ddsp_examples(latent=bool(config.latent))
@@ -167,13 +169,6 @@ class DDSPFamily(Family):
     def loss(self, config: DDSPConfig) -> keras.losses.Loss:
         """See `Family.loss`."""
         return MultiScaleSpectralLoss()
-
-    def figures(
-        self, model: keras.Model, config: DDSPConfig, held: Extracted
-    ) -> dict[str, float]:
-        """See `Family.figures`."""
-        x, y = self.whole(config, held)
-        return _sound_figures(self.loss(config), y, _predicted(self, model, x))
 
     def baselines(
         self, config: DDSPConfig, train: Extracted, held: Extracted
@@ -209,7 +204,7 @@ class WaveNetFamily(Family):
     """The next code from those before it."""
 
     config = WaveNetConfig
-    features = ("audio", "codes", "log_mel")
+    features = ("codes", "log_mel")
     batch = 4
 
     def settings(self, config: WaveNetConfig, seconds: float) -> Settings:
@@ -219,12 +214,6 @@ class WaveNetFamily(Family):
     def build(self, config: WaveNetConfig) -> keras.Model:
         """See `Family.build`."""
         return wavenet(config)
-
-    def fitted(self, config: WaveNetConfig, instruments: int) -> WaveNetConfig:
-        """See `Family.fitted`; one instrument needs no input."""
-        return replace(
-            config, instruments=instruments if instruments > 1 else 0
-        )
 
     def examples(self, config: WaveNetConfig) -> Make:
         """See `Family.examples`: half a second and a receptive field."""
@@ -305,13 +294,6 @@ class SINGFamily(Family):
         """See `Family.loss`."""
         return LogPowerSpectralLoss()
 
-    def figures(
-        self, model: keras.Model, config: SINGConfig, held: Extracted
-    ) -> dict[str, float]:
-        """See `Family.figures`."""
-        x, y = self.whole(config, held)
-        return _sound_figures(self.loss(config), y, _predicted(self, model, x))
-
     def baselines(
         self, config: SINGConfig, train: Extracted, held: Extracted
     ) -> dict[str, dict[str, float]]:
@@ -353,8 +335,3 @@ def _sound_figures(
             y_true, y_pred
         ),
     }
-
-
-def shown(config: Any) -> Mapping[str, Any]:
-    """Returns the fields of a configuration, as JSON takes them."""
-    return dict(vars(config))
