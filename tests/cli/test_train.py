@@ -9,7 +9,7 @@ import soundfile
 from command_line import run
 
 from tf_diet.cli import train
-from tf_diet.models import families as kinds
+from tf_diet.models.families import ddsp as kinds
 from tf_diet.models.families import families
 
 NOTES = ("C4", "Cs4", "D4", "Ds4", "E4", "F4", "Fs4", "G4", "Gs4", "A4")
@@ -49,6 +49,50 @@ def line(sounds, out, model, *more):
 
 class Killed(BaseException):
     """Nothing catches it, as nothing catches a kill."""
+
+
+def check_playing(sounds, tmp_path, capsys, model):
+    """Plays what the training of `model` left."""
+
+    def generate(*more, out="a.wav"):
+        folder = ("generate", tmp_path / "whole")
+        return run(capsys, *folder, *more, "--out", tmp_path / out)
+
+    code, out = generate("--notes", "C4:0.2", "C4:0.3")
+    if model == "sing":
+        assert code == 2
+        assert "plays no notes" in out
+    else:
+        assert code == 0, out
+        sound, rate = soundfile.read(tmp_path / "a.wav")
+        assert rate == 16000
+        # Two notes and a release, in whole frames.
+        assert abs(len(sound) - 16000) <= 512
+        code, out = generate("--notes", "C4", "C8")
+        assert code == 2
+        assert "MIDI 60 to 6" in out
+        assert "108" in out
+    recording = sounds / "a_C4.wav"
+    code, out = generate("--audio", recording, out="b.flac")
+    assert code == 0, out
+    sound, _ = soundfile.read(tmp_path / "b.flac")
+    assert 0 <= 20000 - len(sound) < 512
+    assert np.isfinite(sound).all()
+    for wrong, message in (
+        (("--audio", tmp_path / "no.wav"), "missing"),
+        (("--notes", "C4", "--instrument", "oboe"), "Known: a, b"),
+    ):
+        code, out = generate(*wrong)
+        assert code == 2
+        assert message in out
+    code, out = generate("--notes", "C4", out="a.doc")
+    assert code == 2
+    assert ".wav, .flac, .ogg" in out
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    other.save(tmp_path / "other.keras")
+    code, out = generate("--notes", "C4", "--ticket", tmp_path / "other.keras")
+    assert code == 2
+    assert "of another configuration" in out
 
 
 @pytest.mark.parametrize("model", sorted(SIZES))
@@ -102,6 +146,7 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     assert code == 0, out
     assert "1 test clips that were not trained on" in out
     assert all(name in out for name in BESIDE[model])
+    check_playing(sounds, tmp_path, capsys, model)
     # What is done is not done again.
     assert run(capsys, *broken, "--resume")[0] == 0
     code, out = run(capsys, *broken[:-1], "8", "--resume")

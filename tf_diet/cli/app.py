@@ -15,6 +15,7 @@ from tf_diet.cli import (
     convert,
     demo,
     evaluate,
+    generate,
     inspect,
     lottery,
     profile,
@@ -37,6 +38,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     profile,
     render_notes,
     train,
+    generate,
     evaluate,
 )
 

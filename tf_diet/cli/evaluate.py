@@ -9,16 +9,13 @@ a minute) for DDSP, the nearest training note for SING, and unigrams and bigrams
 of codes for WaveNet; a model that does not beat them has learned nothing.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from tf_diet.audio.clips import Settings
 from tf_diet.audio.extraction import extract
 from tf_diet.audio.sources import read_source
-from tf_diet.cli.models import load_model
 from tf_diet.errors import InputError
-from tf_diet.models.families import families
+from tf_diet.models.trained import Trained
 from tf_diet.report.tables import plain_table
 
 
@@ -39,13 +36,12 @@ def add_arguments(parser: Any) -> None:
 
 def run(args: Any) -> None:
     """Prints the table."""
-    facts = _facts(args.folder)
-    family = families.get(facts["model"])()
-    config = family.config(**facts["config"])
+    trained = Trained.load(args.folder, args.ticket)
+    facts, family, config = trained.facts, trained.family, trained.config
     held = extract(
         read_source(args.data),
         family.needed(config),
-        Settings(**facts["settings"]),
+        trained.settings,
         cache=args.cache,
         jobs=args.jobs,
     )
@@ -57,7 +53,7 @@ def run(args: Any) -> None:
             "trained on."
         )
     parts = held.split(facts["split"], seed=facts["seed"])
-    model = load_model(args.ticket or args.folder / "model.keras")
+    model = trained.model
     chosen = parts[args.part]
     rows = {
         f"{facts['model']}, {model.count_params():,} parameters": (
@@ -74,14 +70,3 @@ def run(args: Any) -> None:
             ]
         )
     )
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"There is no training here. Received: {folder}: {error}. Name "
-            "the folder that 'tf-diet train' was given as --out."
-        ) from error

@@ -8,10 +8,10 @@
 
 --data is NSynth's folder, one of 'tf-diet render-notes', or any folder of
 audio files. Clips are split by recording, or as the folder says. Into --out go
-model.keras (the last state of the training), training.jsonl (a line an epoch)
-and config.json. A killed training goes on with --resume and ends as if it had
-not been. On a GPU, run it under KERAS_BACKEND=jax or a GPU build of
-TensorFlow; the command is the same.
+model.keras (the last state of the training), training.jsonl (a line an epoch),
+config.json and templates.npz (how notes go, for 'tf-diet generate'). A killed
+training goes on with --resume and ends as if it had not been. On a GPU, run it
+under KERAS_BACKEND=jax or a GPU build of TensorFlow; the command is the same.
 """
 
 import ast
@@ -25,12 +25,14 @@ from absl import logging
 
 from tf_diet.audio.extraction import extract
 from tf_diet.audio.sources import read_source
+from tf_diet.audio.templates import Templates
 from tf_diet.errors import InputError, RunFolderError
 from tf_diet.files import write_text
 from tf_diet.lottery.examples import examples
 from tf_diet.lottery.run_folder import RunFolder, differences, save_model
 from tf_diet.lottery.training import Place, Training
 from tf_diet.models.families import families
+from tf_diet.models.trained import ranges
 
 _STEPS_AN_EPOCH = 250
 # Seconds between two states that are kept.
@@ -91,11 +93,12 @@ def run(args: Any) -> None:
     )
     print(held.summary())
     parts = held.split(args.split, seed=args.seed)
-    config = family.fitted(config, len(held.instruments))
+    config = family.fitted(config, held)
     facts = {
         "model": args.model,
         "config": dataclasses.asdict(config),
         "instruments": list(held.instruments),
+        "pitches": ranges(parts["train"]),
         "settings": dataclasses.asdict(settings),
         "data": {name: len(part) for name, part in parts.items()},
         "split": args.split,
@@ -105,6 +108,9 @@ def run(args: Any) -> None:
     with RunFolder(args.out).locked():
         _open(args.out, facts, resume=args.resume)
         error = _trained(family, config, parts, args)
+        if courses := family.courses(config):
+            kept = Templates.of(parts["train"], courses)
+            kept.save(args.out / "templates.npz")
     print(
         f"loss on {len(parts['valid'])} held-out clips: {error:.4f}\n"
         f"wrote {args.out / 'model.keras'}"

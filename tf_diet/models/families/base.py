@@ -1,0 +1,202 @@
+"""What every kind of model tells the commands, and where kinds register."""
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from tf_diet.audio import losses, metrics
+from tf_diet.audio.clips import Extracted, Settings
+from tf_diet.audio.scores import NoteEvent
+from tf_diet.audio.templates import Templates
+from tf_diet.errors import InputError
+from tf_diet.models.examples import Make
+from tf_diet.models.presets import Preset
+from tf_diet.registry import Registry
+
+# Seconds that a note sounds on after it is let go of, at most.
+RELEASE = 0.5
+
+
+@dataclass(frozen=True)
+class Playing:
+    """A trained model, and how it is asked to play.
+
+    Args:
+        model: pruned or not.
+        config: of its sizes.
+        settings: how it looks at sounds.
+        instrument: the number of the instrument to play.
+        templates: the notes that the training kept.
+        pitches: the lowest and the highest MIDI number of the instrument.
+        temperature: of what is drawn.
+        seed: likewise.
+        transpose: semitones that a pitch is moved by.
+    """
+
+    model: keras.Model
+    config: Any
+    settings: Settings
+    instrument: int = 0
+    templates: Templates | None = None
+    pitches: tuple[int, int] | None = None
+    temperature: float = 1.0
+    seed: int = 0
+    transpose: int = 0
+
+    def known(self) -> Templates:
+        """Returns the notes that the training kept.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.templates is None:
+            raise InputError(
+                "Notes need the file templates.npz, which 'tf-diet train' "
+                "writes beside the model. Received: a folder without it."
+            )
+        return self.templates
+
+
+class Family(abc.ABC):
+    """A kind of model.
+
+    Attributes:
+        config: of its sizes.
+        features: of sounds that it needs, see `extract`.
+        batch: examples a step.
+        warmup: steps in which the learning rate rises.
+        jit: compile a step with XLA on TensorFlow, where that is faster.
+    """
+
+    config: ClassVar[type[Preset]]
+    features: ClassVar[tuple[str, ...]]
+    batch: ClassVar[int] = 8
+    warmup: ClassVar[int] = 500
+    jit: ClassVar[bool] = True
+
+    def needed(self, config: Any) -> tuple[str, ...]:
+        """Returns the features that a model of these sizes needs."""
+        return self.features
+
+    def courses(self, config: Any) -> tuple[str, ...]:
+        """Returns the features whose course over a note it must be told."""
+        return ()
+
+    @abc.abstractmethod
+    def settings(self, config: Any, seconds: float) -> Settings:
+        """Returns how sounds are looked at."""
+
+    @abc.abstractmethod
+    def build(self, config: Any) -> keras.Model:
+        """Returns a fresh model."""
+
+    def fitted(self, config: Any, held: Extracted) -> Any:
+        """Returns a configuration for the instruments of a set.
+
+        One alone needs no input.
+        """
+        number = len(held.instruments)
+        return replace(config, instruments=number if number > 1 else 0)
+
+    @abc.abstractmethod
+    def examples(self, config: Any) -> Make:
+        """Returns what makes one example of a clip."""
+
+    @abc.abstractmethod
+    def whole(self, config: Any, held: Extracted) -> tuple[Any, Any]:
+        """Returns inputs and targets of whole clips, to judge on."""
+
+    @abc.abstractmethod
+    def loss(self, config: Any) -> keras.losses.Loss:
+        """Returns what is trained on."""
+
+    def rate(self, config: Any) -> float:
+        """Returns the largest learning rate."""
+        return 1e-3
+
+    def compile(self, model: keras.Model, config: Any, steps: int) -> None:
+        """Compiles a model for a training of so many steps.
+
+        The rate rises for `warmup` steps, or a tenth of all, and falls along
+        a cosine.
+        """
+        rising = min(self.warmup, max(1, steps // 10))
+        schedule = keras.optimizers.schedules.CosineDecay(
+            0.0,
+            max(1, steps - rising),
+            warmup_target=self.rate(config),
+            warmup_steps=rising,
+        )
+        model.compile(
+            keras.optimizers.Adam(schedule, global_clipnorm=3.0),
+            self.loss(config),
+            jit_compile=self.jit,
+        )
+
+    def figures(
+        self, model: keras.Model, config: Any, held: Extracted
+    ) -> dict[str, float]:
+        """Returns how good a trained model is, by name and unit.
+
+        For models whose outputs are sounds.
+        """
+        x, y = self.whole(config, held)
+        return self.compared(config, y, self.predicted(model, x))
+
+    @abc.abstractmethod
+    def baselines(
+        self, config: Any, train: Extracted, held: Extracted
+    ) -> dict[str, dict[str, float]]:
+        """Returns what trivial models come to, under the same names."""
+
+    @abc.abstractmethod
+    def play(
+        self, playing: Playing, notes: Sequence[NoteEvent]
+    ) -> list[np.ndarray]:
+        """Returns the sound of each note, its release included.
+
+        Raises:
+            InputError: it cannot play notes.
+        """
+
+    @abc.abstractmethod
+    def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
+        """Returns a sound as the model makes it again.
+
+        Raises:
+            InputError: it cannot.
+        """
+
+    def predicted(self, model: keras.Model, x: Any) -> np.ndarray:
+        """Returns what a model makes of inputs, a batch at a time."""
+        return np.asarray(model.predict(x, batch_size=self.batch, verbose=0))
+
+    def compared(
+        self, config: Any, y_true: np.ndarray, y_pred: np.ndarray
+    ) -> dict[str, float]:
+        """Returns what is measured of sounds, whatever made them."""
+        loss = self.loss(config)
+        found = [
+            float(loss(one[None], other[None]))
+            for one, other in zip(y_true, y_pred, strict=True)
+        ]
+        return {
+            "loss": float(np.mean(found)),
+            "loudness error (dB)": losses.loudness_error(y_true, y_pred),
+            "log-spectral distance (dB)": metrics.log_spectral_distance(
+                y_true, y_pred
+            ),
+        }
+
+
+families: Registry[type[Family]] = Registry("model")
+register_family = families.register
+
+
+def frames_of(seconds: float, settings: Settings, hop: int) -> int:
+    """Returns the frames that a time takes, at least one."""
+    return max(1, round(seconds * settings.sample_rate / hop))

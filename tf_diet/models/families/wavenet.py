@@ -1,0 +1,167 @@
+"""WaveNet: the next code from those before it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.audio import baselines, features, mu_law
+from tf_diet.audio.clips import Extracted, Settings
+from tf_diet.audio.metrics import BitsPerSample
+from tf_diet.audio.scores import NoteEvent
+from tf_diet.audio.templates import gain
+from tf_diet.errors import InputError
+from tf_diet.models.examples import Make, wavenet_examples
+from tf_diet.models.families.base import (
+    RELEASE,
+    Family,
+    Playing,
+    frames_of,
+    register_family,
+)
+from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.models.wavenet_sampling import generate
+
+_BITS = "bits a sample"
+
+
+@register_family("wavenet")
+class WaveNetFamily(Family):
+    """The next code from those before it."""
+
+    config = WaveNetConfig
+    features = ("codes", "log_mel")
+    batch = 4
+
+    def courses(self, config: WaveNetConfig) -> tuple[str, ...]:
+        """See `Family.courses`."""
+        return ("log_mel",) if config.conditioning else ()
+
+    def settings(self, config: WaveNetConfig, seconds: float) -> Settings:
+        """See `Family.settings`."""
+        return Settings(mel_hop=config.hop, seconds=seconds)
+
+    def build(self, config: WaveNetConfig) -> keras.Model:
+        """See `Family.build`."""
+        return wavenet(config)
+
+    def examples(self, config: WaveNetConfig) -> Make:
+        """See `Family.examples`: half a second and a receptive field."""
+        least = -(-(config.receptive_field + 8000) // config.hop)
+        return wavenet_examples(config, frames=least)
+
+    def whole(self, config: WaveNetConfig, held: Extracted) -> tuple[Any, Any]:
+        """See `Family.whole`."""
+        found = held.arrays(["codes", "log_mel", "instrument"])
+        codes = found["codes"].astype(np.int32)
+        inputs, targets = mu_law.teacher(codes, config.classes)
+        x: dict[str, Any] = {"codes": inputs}
+        if config.conditioning:
+            x["conditioning"] = found["log_mel"]
+        if config.instruments:
+            x["instrument"] = found["instrument"][:, None]
+        return x, targets
+
+    def loss(self, config: WaveNetConfig) -> keras.losses.Loss:
+        """See `Family.loss`."""
+        return BitsPerSample()
+
+    def figures(
+        self, model: keras.Model, config: WaveNetConfig, held: Extracted
+    ) -> dict[str, float]:
+        """See `Family.figures`."""
+        x, y = self.whole(config, held)
+        model.compile(loss=self.loss(config), jit_compile=False)
+        bits = model.evaluate(x, y, batch_size=1, verbose=0)
+        return {_BITS: float(bits)}
+
+    def baselines(
+        self, config: WaveNetConfig, train: Extracted, held: Extracted
+    ) -> dict[str, dict[str, float]]:
+        """See `Family.baselines`: codes by how common they are."""
+        codes = [part.arrays(["codes"])["codes"] for part in (train, held)]
+        classes = config.classes
+        return {
+            "bigram": {_BITS: baselines.bigram_bits(*codes, classes)},
+            "unigram": {_BITS: baselines.unigram_bits(*codes, classes)},
+            "uniform": {_BITS: baselines.uniform_bits(classes)},
+        }
+
+    def play(
+        self, playing: Playing, notes: Sequence[NoteEvent]
+    ) -> list[np.ndarray]:
+        """See `Family.play`."""
+        courses = [self._course(playing, note) for note in notes]
+        longest = max(map(len, courses))
+        frames = np.stack(
+            [
+                np.pad(course, ((0, longest - len(course)), (0, 0)))
+                for course in courses
+            ]
+        )
+        made = _drawn(playing, frames)
+        hop = playing.config.hop
+        return [
+            sound[: len(course) * hop]
+            for sound, course in zip(made, courses, strict=True)
+        ]
+
+    def _course(self, playing: Playing, note: NoteEvent) -> np.ndarray:
+        """Returns the frames of a note, those of the nearest one.
+
+        They cannot be transposed: what a band holds at another pitch is not
+        known.
+        """
+        if not playing.config.conditioning:
+            raise InputError(
+                "This WaveNet is not told what to play. Received: notes, for "
+                "a model with conditioning=0. Train one with frames, or draw "
+                "from it with tf_diet.models.generate."
+            )
+        known = playing.known()
+        nearest = known.nearest(playing.instrument, note.pitch, note.velocity)
+        _, pitch, velocity = known.labels[nearest]
+        if pitch != note.pitch:
+            raise InputError(
+                "A WaveNet with frames plays the notes that it was trained "
+                f"on. Received: MIDI {note.pitch}; the nearest it knows of "
+                f"this instrument is {pitch}. Transpose the piece."
+            )
+        hop = playing.config.hop
+        level = 100 * (known.features["log_mel"][nearest].max(axis=-1) - 1)
+        found = known.course(
+            nearest,
+            "log_mel",
+            frames_of(note.seconds, playing.settings, hop),
+            frames_of(RELEASE, playing.settings, hop),
+            level,
+        )
+        louder = gain(note.velocity, velocity) if velocity > 0 else 0.0
+        return np.clip(found + louder / 100, 0, None)
+
+    def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
+        """See `Family.again`: drawn anew, told its frames."""
+        if not playing.config.conditioning:
+            raise InputError(
+                "This WaveNet is not told what to play. Received: a sound, "
+                "for a model with conditioning=0."
+            )
+        rate, hop = playing.settings.sample_rate, playing.config.hop
+        frames = features.log_mel(audio[: len(audio) // hop * hop], rate, hop)
+        return _drawn(playing, frames[None])[0]
+
+
+def _drawn(playing: Playing, frames: np.ndarray) -> np.ndarray:
+    instrument = None
+    if playing.config.instruments:
+        instrument = np.full(len(frames), playing.instrument)
+    codes = generate(
+        playing.model,
+        frames.shape[1] * playing.config.hop,
+        conditioning=frames,
+        instrument=instrument,
+        temperature=playing.temperature,
+        seed=playing.seed,
+    )
+    return np.asarray(mu_law.decode(codes, playing.config.classes), np.float32)

@@ -1,0 +1,217 @@
+"""What `tf-diet train` left in a folder, ready to measure or to play."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.audio.clips import Extracted, Settings
+from tf_diet.audio.reading import UnusableError, audible, read_audio
+from tf_diet.audio.scores import NoteEvent, mixed, within
+from tf_diet.audio.templates import Templates
+from tf_diet.errors import InputError
+from tf_diet.models.families import Family, Playing, families
+
+# Share of a second in which the end of a note is faded out.
+_FADE = 0.2
+
+
+def ranges(train: Extracted) -> dict[str, list[int]]:
+    """Returns the lowest and highest pitch of each instrument, where known."""
+    found: dict[str, list[int]] = {}
+    for clip in train.clips:
+        if clip.note.pitch is not None:
+            low, high = found.get(clip.note.instrument, (128, -1))
+            pitch = clip.note.pitch
+            found[clip.note.instrument] = [min(low, pitch), max(high, pitch)]
+    return found
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that came to its end.
+
+    Args:
+        folder: where it is.
+        facts: what `config.json` says.
+        model: the trained one, or a pruned copy.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+    model: keras.Model
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        ticket: str | os.PathLike[str] | None = None,
+    ) -> "Trained":
+        """Reads a folder.
+
+        Args:
+            folder: that `tf-diet train` was given as `--out`.
+            ticket: a pruned copy of its model, to use instead of it.
+
+        Raises:
+            InputError: there is no training, its model cannot be read, or is
+                of another configuration.
+        """
+        folder = Path(folder)
+        try:
+            text = (folder / "config.json").read_text("utf-8")
+            facts = dict(json.loads(text))
+            family = families.get(facts["model"])()
+            config = family.config(**facts["config"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"There is no training here. Received: {folder}: {error}. "
+                "Name the folder that 'tf-diet train' was given as --out."
+            ) from error
+        path = Path(ticket) if ticket is not None else folder / "model.keras"
+        try:
+            model = keras.models.load_model(path)
+        except (OSError, ValueError, TypeError) as error:
+            first = (str(error) or repr(error)).splitlines()[0]
+            raise InputError(
+                f"The model cannot be read. Received: {path}: {first} A "
+                "training that has not ended goes on with 'tf-diet train "
+                "--resume'."
+            ) from error
+        _same_ends(path, model, family.build(config))
+        return cls(folder, facts, model)
+
+    @property
+    def family(self) -> Family:
+        """The kind of model."""
+        return families.get(self.facts["model"])()
+
+    @property
+    def config(self) -> Any:
+        """Of the sizes before any pruning."""
+        return self.family.config(**self.facts["config"])
+
+    @property
+    def settings(self) -> Settings:
+        """How it looks at sounds."""
+        return Settings(**self.facts["settings"])
+
+    def playing(
+        self,
+        instrument: str | None = None,
+        *,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Playing:
+        """Returns the model as an instrument.
+
+        Args:
+            instrument: its name; the first when left out.
+            temperature: of codes that are drawn (WaveNet).
+            seed: likewise.
+
+        Raises:
+            InputError: the instrument is unknown.
+        """
+        names = self.facts["instruments"]
+        instrument = names[0] if instrument is None else instrument
+        if instrument not in names:
+            raise InputError(
+                "The model was not trained on this instrument. Received: "
+                f"{instrument!r}. Known: {', '.join(names)}."
+            )
+        kept = self.folder / "templates.npz"
+        pitches = self.facts.get("pitches", {}).get(instrument)
+        return Playing(
+            model=self.model,
+            config=self.config,
+            settings=self.settings,
+            instrument=names.index(instrument),
+            templates=Templates.load(kept) if kept.exists() else None,
+            pitches=tuple(pitches) if pitches else None,
+            temperature=temperature,
+            seed=seed,
+        )
+
+    def play(
+        self,
+        playing: Playing,
+        notes: Sequence[NoteEvent],
+        outside: str = "refuse",
+    ) -> np.ndarray:
+        """Returns a piece.
+
+        Args:
+            playing: from `playing`.
+            notes: to play.
+            outside: what to do with notes outside the range that was trained
+                on, see `tf_diet.audio.scores.within`.
+
+        Shapes:
+            Returns (samples,).
+
+        Raises:
+            InputError: notes are outside the range, or it plays no notes.
+        """
+        rate = self.settings.sample_rate
+        if playing.pitches:
+            notes = within(notes, *playing.pitches, outside)
+        fade = round(_FADE * rate)
+        sounds = []
+        for sound in self.family.play(playing, notes):
+            end = min(fade, len(sound))
+            fall = 0.5 + 0.5 * np.cos(np.linspace(0, np.pi, end))
+            faded = np.array(sound, np.float32)
+            faded[len(sound) - end :] *= fall
+            sounds.append(faded)
+        return mixed(notes, sounds, rate)
+
+    def again(
+        self,
+        playing: Playing,
+        path: str | os.PathLike[str],
+        transpose: int = 0,
+    ) -> np.ndarray:
+        """Returns a recorded sound as the model makes it.
+
+        Args:
+            playing: from `playing`.
+            path: an audio file.
+            transpose: semitones, for models that are told a pitch.
+
+        Shapes:
+            Returns (samples,).
+
+        Raises:
+            InputError: the file cannot be used, or it cannot be made again.
+        """
+        longest = max(self.settings.hop, self.settings.mel_hop)
+        try:
+            audio = audible(
+                read_audio(path, self.settings.sample_rate, least=longest)
+            )
+        except UnusableError as reason:
+            raise InputError(
+                f"The sound cannot be used. Received: {path}: {reason}."
+            ) from reason
+        return self.family.again(replace(playing, transpose=transpose), audio)
+
+
+def _same_ends(path: Path, model: keras.Model, built: keras.Model) -> None:
+    """Says that a model is not a pruned copy of what the folder trained."""
+    ends = [
+        {t.name: tuple(t.shape) for t in m.inputs}
+        | {"output": tuple(m.output_shape)}
+        for m in (built, model)
+    ]
+    if ends[0] != ends[1]:
+        raise InputError(
+            f"The model is of another configuration. Received: {path} with "
+            f"{ends[1]}, for a training of {ends[0]}. Name a pruned copy of "
+            "the folder's own model."
+        )
