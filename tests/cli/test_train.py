@@ -109,6 +109,9 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     assert "held-out clips" in out
     lines = (tmp_path / "whole" / "training.jsonl").read_text().splitlines()
     assert [json.loads(text)["epoch"] for text in lines] == [1, 2, 3]
+    # What is kept is the best epoch.
+    least = min(json.loads(text)["val_loss"] for text in lines)
+    assert f"held-out clips: {least:.4f}" in out
 
     end = train._Lines.on_epoch_end
 
@@ -137,7 +140,8 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     assert (
         tmp_path / "broken" / "training.jsonl"
     ).read_text().splitlines() == lines
-    assert not (tmp_path / "broken" / "state.npz").exists()
+    for leftover in ("state.npz", "best.weights.h5"):
+        assert not (tmp_path / "broken" / leftover).exists()
     code, out = run(
         capsys,
         *("evaluate", tmp_path / "whole", "--data", sounds, "--jobs", "1"),

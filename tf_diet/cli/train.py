@@ -8,8 +8,9 @@
 
 --data is NSynth's folder, one of 'tf-diet render-notes', or any folder of
 audio files. Clips are split by recording, or as the folder says. Into --out go
-model.keras (the last state of the training), training.jsonl (a line an epoch),
-config.json and templates.npz (how notes go, for 'tf-diet generate'). A killed
+model.keras (the epoch that was best on clips held out as 'valid'),
+training.jsonl (a line an epoch), config.json and templates.npz (how notes go,
+for 'tf-diet generate'). A killed
 training goes on with --resume and ends as if it had not been. On a GPU, run it
 under KERAS_BACKEND=jax or a GPU build of TensorFlow; the command is the same.
 """
@@ -23,6 +24,7 @@ from typing import Any
 import keras
 from absl import logging
 
+from tf_diet import files
 from tf_diet.audio.extraction import extract
 from tf_diet.audio.sources import read_source
 from tf_diet.audio.templates import Templates
@@ -183,6 +185,26 @@ class _Lines(keras.callbacks.Callback):
         write_text(self.path, text)
 
 
+class _Best(keras.callbacks.Callback):
+    """Keeps the weights with the least loss on held-out clips."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        # Plain data, as above: a resumed training writes the same again.
+        self.least = float("inf")
+
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        error = float((logs or {})["val_loss"])
+        # The first is kept however bad, so that there is one.
+        if error < self.least or not epoch:
+            self.least = error
+            with files.replacing(self.path) as temporary:
+                self.model.save_weights(temporary)
+
+
 def _trained(family: Any, config: Any, parts: Any, args: Any) -> float:
     """Trains to the end and returns the loss on held-out clips."""
     valid = family.whole(config, parts["valid"])
@@ -205,9 +227,10 @@ def _train(
     batches = clips.batches(
         family.examples(config), batch=family.batch, steps=each, seed=args.seed
     )
+    best = args.out / "best.weights.h5"
     training = Training(
         examples(batches, batch_size=None, shuffle=False, seed=args.seed),
-        lambda: [_Lines(args.out / "training.jsonl")],
+        lambda: [_Lines(args.out / "training.jsonl"), _Best(best)],
         {"validation_data": valid, "validation_batch_size": family.batch},
         valid,
         args.seed,
@@ -221,5 +244,7 @@ def _train(
         state=state,
         title=f"{args.model} {args.preset}",
     )
+    model.load_weights(best)
     save_model(model, args.out / "model.keras")
+    best.unlink()
     state.unlink(missing_ok=True)
