@@ -112,6 +112,15 @@ class Extracted:
             for name in names
         }
 
+    def labels(self) -> np.ndarray:
+        """Returns instrument, pitch and velocity of all clips.
+
+        Shapes:
+            (clips, 3) of integers; -1 where nothing tells.
+        """
+        found = self.arrays(("instrument", "pitch", "velocity"))
+        return np.stack(list(found.values()), axis=-1)
+
     def value(self, clip: Clip, name: str) -> np.ndarray:
         """Returns a feature or a label of one clip."""
         if name in ("f0", "confidence"):

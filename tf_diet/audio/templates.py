@@ -7,8 +7,9 @@ is taken: its attack, its middle made as long as the note is held, its release.
 
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,10 @@ from tf_diet.errors import InputError
 
 # A set of thousands of notes has several near each other.
 _MOST = 512
-# Before this share of the held part, and a quarter of a second, a note begins.
+# The share of its held part that is a note's attack, never drawn out.
 _ATTACK = 0.25
 # A note is held for as long as it is not this far below its loudest, in dB.
 _HELD = 20.0
-_LABELS = ("instrument", "pitch", "velocity")
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,16 @@ class Templates:
             held: the training clips.
             names: of features, such as "f0".
         """
-        labels = np.stack(
-            [held.arrays([name])[name] for name in _LABELS], axis=-1
-        )
+        labels = held.labels()
         # The first of each instrument and pitch, then the second of each.
-        seen: dict[tuple[int, ...], int] = {}
+        seen: Counter[tuple[int, int]] = Counter()
         turns = []
         for instrument, pitch, _ in labels.tolist():
-            turn = seen[instrument, pitch] = (
-                seen.get((instrument, pitch), 0) + 1
-            )
-            turns.append(turn)
+            seen[instrument, pitch] += 1
+            turns.append(seen[instrument, pitch])
         chosen = np.sort(np.argsort(turns, kind="stable")[:_MOST])
-        found = {
-            name: np.stack([held.value(held.clips[i], name) for i in chosen])
-            for name in names
-        }
-        return cls(labels[chosen], found)
+        some = replace(held, clips=tuple(held.clips[i] for i in chosen))
+        return cls(labels[chosen], some.arrays(names))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes one `.npz` file in one move."""
@@ -168,8 +161,13 @@ def _between(values: np.ndarray, at: np.ndarray) -> np.ndarray:
 def gain(velocity: int, known: int) -> float:
     """Returns how much louder one velocity is than another, in dB.
 
+    Args:
+        velocity: MIDI velocity.
+        known: what it is compared with; -1, as of a note without a label,
+            compares with nothing and gives 0.
+
     Source:
         MIDI Manufacturers Association, "General MIDI 2", 1999: the level goes
         with the square of the velocity.
     """
-    return 40.0 * float(np.log10(velocity / max(known, 1)))
+    return 40.0 * float(np.log10(velocity / known)) if known > 0 else 0.0

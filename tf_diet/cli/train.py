@@ -10,9 +10,9 @@
 audio files. Clips are split by recording, or as the folder says. Into --out go
 model.keras (the epoch that was best on clips held out as 'valid'),
 training.jsonl (a line an epoch), config.json and templates.npz (how notes go,
-for 'tf-diet generate'). A killed
-training goes on with --resume and ends as if it had not been. On a GPU, run it
-under KERAS_BACKEND=jax or a GPU build of TensorFlow; the command is the same.
+for 'tf-diet generate'). A killed training goes on with --resume and ends as if
+it had not been. On a GPU, run it under KERAS_BACKEND=jax or a GPU build of
+TensorFlow; the command is the same.
 """
 
 import ast
@@ -110,9 +110,9 @@ def run(args: Any) -> None:
     with RunFolder(args.out).locked():
         _open(args.out, facts, resume=args.resume)
         error = _trained(family, config, parts, args)
-        if courses := family.courses(config):
-            kept = Templates.of(parts["train"], courses)
-            kept.save(args.out / "templates.npz")
+        courses, kept = family.courses(config), args.out / "templates.npz"
+        if courses and not kept.exists():
+            Templates.of(parts["train"], courses).save(kept)
     print(
         f"loss on {len(parts['valid'])} held-out clips: {error:.4f}\n"
         f"wrote {args.out / 'model.keras'}"

@@ -83,7 +83,8 @@ class Trained:
                 "training that has not ended goes on with 'tf-diet train "
                 "--resume'."
             ) from error
-        _same_ends(path, model, family.build(config))
+        if ticket is not None:
+            _same_ends(path, model, family.build(config))
         return cls(folder, facts, model)
 
     @property

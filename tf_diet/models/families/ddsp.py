@@ -132,7 +132,7 @@ class DDSPFamily(Family):
             for name in self.courses(playing.config)
         }
         found["f0"] = found["f0"] * 2 ** ((note.pitch - pitch) / 12)
-        louder = gain(note.velocity, velocity) if velocity > 0 else 0.0
+        louder = gain(note.velocity, velocity)
         found["loudness"] = np.maximum(
             found["loudness"] + louder, features.FLOOR
         )

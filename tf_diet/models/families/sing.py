@@ -16,8 +16,6 @@ from tf_diet.models.examples import Make, sing_examples
 from tf_diet.models.families.base import Family, Playing, register_family
 from tf_diet.models.sing import SINGConfig, sing_autoencoder
 
-_LABELS = ("instrument", "pitch", "velocity")
-
 
 @register_family("sing")
 class SINGFamily(Family):
@@ -61,11 +59,7 @@ class SINGFamily(Family):
         """See `Family.baselines`: nothing, and another note."""
         _, known = self.whole(config, train)
         _, y = self.whole(config, held)
-        labels, wanted = (
-            np.stack(list(part.arrays(_LABELS).values()), axis=-1)
-            for part in (train, held)
-        )
-        nearest = baselines.nearest_notes(labels, wanted, known)
+        nearest = baselines.nearest_notes(train.labels(), held.labels(), known)
         return {
             "nearest training note": self.compared(config, y, nearest),
             "silence": self.compared(config, y, np.zeros_like(y)),

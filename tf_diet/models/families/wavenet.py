@@ -137,7 +137,7 @@ class WaveNetFamily(Family):
             frames_of(RELEASE, playing.settings, hop),
             level,
         )
-        louder = gain(note.velocity, velocity) if velocity > 0 else 0.0
+        louder = gain(note.velocity, velocity)
         return np.clip(found + louder / 100, 0, None)
 
     def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
