@@ -110,6 +110,14 @@ def test_pitch_accuracy_hears_the_note():
     assert metrics.pitch_accuracy(noise, [69]) < 0.5
     with pytest.raises(InputError, match="a pitch each"):
         metrics.pitch_accuracy(audio, [69])
+    # Where the recording is silent, nothing is asked of what was made.
+    half = np.concatenate([tone(440)[:4000], np.zeros(4000)])[None]
+    where = metrics.sounding(half, [69])
+    assert 0.4 < where.mean() < 0.6
+    assert metrics.pitch_accuracy(half, [69]) < 0.6
+    assert metrics.pitch_accuracy(half, [69], counted=where) == 1.0
+    with pytest.raises(InputError, match="0 of them"):
+        metrics.pitch_accuracy(half, [69], counted=where & False)
 
 
 def test_a_missing_visqol_is_named():

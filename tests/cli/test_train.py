@@ -13,16 +13,21 @@ from tf_diet.models.families import ddsp as kinds
 from tf_diet.models.families import families
 
 NOTES = ("C4", "Cs4", "D4", "Ds4", "E4", "F4", "Fs4", "G4", "Gs4", "A4")
+SING = ["channels=8", "latent=4", "samples=8192", "rewrites=1"]
 SIZES = {
     "ddsp": ["hidden=12", "gru_units=8", "harmonics=8", "noise_bands=9"],
     "wavenet": ["cycles=1", "layers=3", "channels=6", "skip_channels=8"],
-    "sing": ["channels=8", "latent=4", "samples=8192", "rewrites=1"],
+    "sing": [*SING, "units=6", "recurrent_layers=1"],
+    "sing-autoencoder": SING,
 }
+# Epochs of each stage, where there are several.
+STAGES = {"sing": {"autoencoder": 2, "generator": 1, "model": 1}}
 
 BESIDE = {
     "ddsp": ["static envelope", "loudness error (dB)"],
-    "wavenet": ["bigram", "unigram", "8.000", "bits a sample"],
-    "sing": ["nearest training note", "silence"],
+    "wavenet": ["bigram", "unigram", "8.000", "bits a sample", "in tune"],
+    "sing": ["nearest training note", "silence", "in tune (of 1)"],
+    "sing-autoencoder": ["nearest training note", "silence"],
 }
 
 
@@ -59,25 +64,33 @@ def check_playing(sounds, tmp_path, capsys, model):
         return run(capsys, *folder, *more, "--out", tmp_path / out)
 
     code, out = generate("--notes", "C4:0.2", "C4:0.3")
-    if model == "sing":
+    if model == "sing-autoencoder":
         assert code == 2
         assert "plays no notes" in out
     else:
         assert code == 0, out
         sound, rate = soundfile.read(tmp_path / "a.wav")
         assert rate == 16000
-        # Two notes and a release, in whole frames.
-        assert abs(len(sound) - 16000) <= 512
+        # Two notes and a release, in whole frames; SING makes half a second.
+        wanted = 3200 + 8192 if model == "sing" else 16000
+        assert abs(len(sound) - wanted) <= 512
         code, out = generate("--notes", "C4", "C8")
         assert code == 2
         assert "MIDI 60 to 6" in out
         assert "108" in out
     recording = sounds / "a_C4.wav"
     code, out = generate("--audio", recording, out="b.flac")
-    assert code == 0, out
-    sound, _ = soundfile.read(tmp_path / "b.flac")
-    assert 0 <= 20000 - len(sound) < 512
-    assert np.isfinite(sound).all()
+    if model == "sing":
+        assert code == 2
+        assert "train --model sing-autoencoder" in out
+        code, out = generate("--notes", "C4:2")
+        assert code == 2
+        assert "makes sounds of 0.5 s. Received: a note of 2.0 s" in out
+    else:
+        assert code == 0, out
+        sound, _ = soundfile.read(tmp_path / "b.flac")
+        assert 0 <= 20000 - len(sound) < 512
+        assert np.isfinite(sound).all()
     for wrong, message in (
         (("--audio", tmp_path / "no.wav"), "missing"),
         (("--notes", "C4", "--instrument", "oboe"), "Known: a, b"),
@@ -107,24 +120,33 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     code, out = run(capsys, *whole)
     assert code == 0, out
     assert "held-out clips" in out
-    lines = (tmp_path / "whole" / "training.jsonl").read_text().splitlines()
-    assert [json.loads(text)["epoch"] for text in lines] == [1, 2, 3]
+    texts = (tmp_path / "whole" / "training.jsonl").read_text().splitlines()
+    lines = [json.loads(text) for text in texts]
+    stages = STAGES.get(model, {"model": 3})
+    assert [(line["stage"], line["epoch"]) for line in lines] == [
+        (stage, epoch + 1)
+        for stage, epochs in stages.items()
+        for epoch in range(epochs)
+    ]
     # What is kept is the best epoch.
-    least = min(json.loads(text)["val_loss"] for text in lines)
+    least = min(line["val_loss"] for line in lines if line["stage"] == "model")
     assert f"held-out clips: {least:.4f}" in out
 
     end = train._Lines.on_epoch_end
+    last = {(stage, epochs - 1) for stage, epochs in stages.items()}
 
     def killed(callback, epoch, logs=None):
-        if epoch == 1:
+        if (callback.stage, epoch) in last:
+            last.remove((callback.stage, epoch))
             raise Killed
         end(callback, epoch, logs)
 
     broken = line(sounds, tmp_path / "broken", model, "--steps", "6")
     with monkeypatch.context() as patch:
         patch.setattr(train._Lines, "on_epoch_end", killed)
-        with pytest.raises(Killed):
-            run(capsys, *broken)
+        for number in range(len(stages)):
+            with pytest.raises(Killed):
+                run(capsys, *broken, *(["--resume"] if number else []))
     assert not (tmp_path / "broken" / "model.keras").exists()
     code, out = run(capsys, *broken)
     assert code == 2
@@ -139,9 +161,12 @@ def test_a_killed_training_ends_as_an_unbroken_one(
         np.testing.assert_array_equal(one, other)
     assert (
         tmp_path / "broken" / "training.jsonl"
-    ).read_text().splitlines() == lines
-    for leftover in ("state.npz", "best.weights.h5"):
-        assert not (tmp_path / "broken" / leftover).exists()
+    ).read_text().splitlines() == texts
+    left = {path.name for path in (tmp_path / "broken").iterdir()}
+    assert {name for name in left if not name.startswith(".")} == {
+        *("config.json", "model.keras", "templates.npz", "training.jsonl"),
+        *(f"{stage}.keras" for stage in stages),
+    }
     code, out = run(
         capsys,
         *("evaluate", tmp_path / "whole", "--data", sounds, "--jobs", "1"),
@@ -171,6 +196,22 @@ def test_what_cannot_be_trained(sounds, tmp_path, capsys, more, message):
     code, out = run(capsys, *line(sounds, tmp_path / "run", "ddsp"), *more)
     assert code == 2
     assert message in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_sing_is_told_the_pitch(sounds, tmp_path, capsys):
+    folder = tmp_path / "named" / "flute"
+    folder.mkdir(parents=True)
+    for number, path in enumerate(sorted(sounds.glob("*.wav"))):
+        (folder / f"take{'abcdefghij'[number]}.wav").write_bytes(
+            path.read_bytes()
+        )
+    given = line(folder.parent, tmp_path / "run", "sing")
+    given[given.index("--cache") + 1] = tmp_path / "cache"
+    code, out = run(capsys, *given)
+    assert code == 2
+    assert "told the pitch of every note. Received: " in out
+    assert "sing-autoencoder" in out
     assert not (tmp_path / "run").exists()
 
 

@@ -8,6 +8,7 @@ import soundfile
 from tf_diet.audio import baselines, mu_law
 from tf_diet.audio.clips import Settings
 from tf_diet.audio.extraction import extract
+from tf_diet.audio.features import log_mel
 from tf_diet.audio.metrics import BitsPerSample
 from tf_diet.audio.sources import read_source
 from tf_diet.errors import InputError
@@ -86,7 +87,7 @@ def test_ddsp_crops_line_up(held):
 
 
 def test_wavenet_crops_weigh_what_has_its_past(held):
-    make = wavenet_examples(NET, frames=2)
+    make = wavenet_examples(NET, frames=2, gain=0)
     assert NET.receptive_field == 63
     rng = np.random.default_rng(1)
     kinds = set()
@@ -122,7 +123,7 @@ def test_a_crops_weighed_logits_are_those_of_the_whole_note(held):
         },
         verbose=0,
     )[0]
-    make = wavenet_examples(NET, frames=3)
+    make = wavenet_examples(NET, frames=3, gain=0)
     for _ in range(6):
         x, y, weights = make(held, clip, rng)
         got = model.predict({k: v[None] for k, v in x.items()}, verbose=0)[0]
@@ -137,6 +138,30 @@ def test_a_crops_weighed_logits_are_those_of_the_whole_note(held):
         np.testing.assert_allclose(
             got[counted], wanted[counted], atol=1e-4 * scale
         )
+
+
+def test_wavenet_crops_come_at_other_levels(held):
+    make = wavenet_examples(NET, frames=4, gain=6.0)
+    rng = np.random.default_rng(0)
+    clip, levels = held.clips[0], set()
+    whole = clip.get("log_mel")
+    for _ in range(20):
+        x, y, _ = make(held, clip, rng)
+        found = x["conditioning"]
+        # Which crop it is, the levels of its bands tell.
+        apart = [found - whole[at : at + 4] for at in range(len(whole) - 3)]
+        level = 100 * apart[int(np.argmin([a.std() for a in apart]))]
+        assert level.std() < 1e-3
+        assert abs(level.mean()) <= 6.01
+        levels.add(round(float(level.mean()), 2))
+        # Frames as they are found in the very sound that is learned.
+        sound = mu_law.decode(y)
+        again = log_mel(sound, HOW.sample_rate, NET.hop)
+        loud = found[1:3] > found[1:3].max() - 0.3
+        np.testing.assert_allclose(
+            again[1:3][loud], found[1:3][loud], atol=0.02
+        )
+    assert len(levels) > 15
 
 
 def test_a_wavenet_learns_more_than_pairs_of_codes(held):

@@ -10,6 +10,7 @@ from tf_diet.errors import InputError
 from tf_diet.models.sing import (
     SINGConfig,
     encoder,
+    latent_distance,
     sing,
     sing_autoencoder,
     sing_generator,
@@ -110,6 +111,48 @@ def test_one_stage_lends_its_weights_to_the_next():
         sing(MINI, other)
     with pytest.raises(InputError, match="no auto-encoder"):
         encoder(generator)
+
+
+def test_the_generator_learns_what_the_encoder_says():
+    autoencoder = sing_autoencoder(MINI)
+    rng = np.random.default_rng(0)
+    autoencoder.set_weights(
+        [rng.normal(0, 0.3, w.shape) for w in autoencoder.get_weights()]
+    )
+    before = autoencoder.get_weights()
+    model = latent_distance(MINI, autoencoder)
+    audio = rng.normal(0, 0.1, (2, MINI.samples)).astype("float32")
+    notes = symbols(MINI, [0, 2], [60, 61], 1)
+    generator = sing_generator(MINI)
+    for layer in generator.layers:
+        layer.set_weights(model.get_layer(layer.name).get_weights())
+    given = {**notes, "audio": audio}
+    np.testing.assert_allclose(
+        model.predict(given, verbose=0),
+        generator.predict(notes, verbose=0)
+        - encoder(autoencoder).predict(audio, verbose=0),
+        atol=1e-5,
+    )
+    none = np.zeros((2, MINI.frames, MINI.latent), "float32")
+    model.compile(keras.optimizers.Adam(1e-2), "mse")
+    first = model.evaluate(given, none, verbose=0)
+    model.fit(given, none, epochs=30, verbose=0)
+    assert model.evaluate(given, none, verbose=0) < 0.5 * first
+    for name in ("encoder_window", "latent"):
+        for one, other in zip(
+            model.get_layer(name).get_weights(),
+            autoencoder.get_layer(name).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+    for one, other in zip(before, autoencoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # What it learned is taken over by its name.
+    whole = sing(MINI, autoencoder, model)
+    np.testing.assert_array_equal(
+        whole.get_layer("lstm_0").get_weights()[0],
+        model.get_layer("lstm_0").get_weights()[0],
+    )
 
 
 def test_symbols_are_checked():

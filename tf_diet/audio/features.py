@@ -206,6 +206,19 @@ def log_mel(
     return (level / 100 + 1).astype(np.float32)
 
 
+def amplified(log_mel: np.ndarray, decibels: float) -> np.ndarray:
+    """Returns what `log_mel` finds in the same sound, louder by so many dB.
+
+    Bands at the bottom of the scale, -100 dB or less, stay there.
+
+    Args:
+        log_mel: as found, of any shape.
+        decibels: below 0 for quieter.
+    """
+    louder = np.where(log_mel > 0, log_mel + decibels / 100, 0)
+    return np.maximum(louder, 0).astype(np.float32)
+
+
 def mfcc(
     audio: np.ndarray, sample_rate: int, hop: int, count: int = 30
 ) -> np.ndarray:

@@ -183,13 +183,12 @@ def f0_error(
     return float(np.abs(cents).mean())
 
 
-def pitch_accuracy(
+def sounding(
     audio: Any, pitch: Any, sample_rate: int = 16000, cents: float = 50.0
-) -> float:
-    """Returns the share of frames that sound the note that was asked for.
+) -> np.ndarray:
+    """Tells the frames of 10 ms in which notes sound their pitch.
 
-    Of a generated note, by pYIN between half and twice its pitch; frames
-    without a pitch count as wrong. Says nothing of models that are given f0.
+    By pYIN between half and twice the pitch.
 
     Args:
         audio: the notes.
@@ -198,7 +197,7 @@ def pitch_accuracy(
         cents: how far off a frame may be.
 
     Shapes:
-        audio (batch, samples); pitch (batch,).
+        audio (batch, samples); pitch (batch,); returns (batch, frames).
 
     Raises:
         InputError: shapes do not fit.
@@ -214,11 +213,52 @@ def pitch_accuracy(
         named = 440 * 2 ** ((float(midi) - 69) / 12)
         high = min(2 * named, 0.49 * sample_rate)
         found, voiced = features.fundamental(
-            sound, sample_rate, 160, low=min(named / 2, high / 2), high=high
+            sound,
+            sample_rate,
+            sample_rate // 100,
+            low=min(named / 2, high / 2),
+            high=high,
         )
         apart = np.abs(1200 * np.log2(found / named))
-        right.append(np.mean(voiced & (apart <= cents)))
-    return float(np.mean(right))
+        right.append(voiced & (apart <= cents))
+    return np.stack(right)
+
+
+def pitch_accuracy(
+    audio: Any,
+    pitch: Any,
+    sample_rate: int = 16000,
+    cents: float = 50.0,
+    counted: Any = None,
+) -> float:
+    """Returns the share of frames that sound the note that was asked for.
+
+    Of generated notes, see `sounding`; frames without a pitch count as wrong.
+    Says nothing of models that are given f0.
+
+    Args:
+        audio: the notes.
+        pitch: their MIDI numbers.
+        sample_rate: in Hz.
+        cents: how far off a frame may be.
+        counted: the frames that count, such as those in which the recorded
+            notes sound their pitch; all when left out.
+
+    Shapes:
+        audio (batch, samples); pitch (batch,); counted (batch, frames).
+
+    Raises:
+        InputError: shapes do not fit, or no frame counts.
+    """
+    right = sounding(audio, pitch, sample_rate, cents)
+    counted = np.ones(right.shape, bool) if counted is None else counted
+    if np.shape(counted) != right.shape or not np.any(counted):
+        raise InputError(
+            "Some frames of the notes must count. Received: "
+            f"{np.shape(counted)}, {int(np.sum(counted))} of them, for "
+            f"{right.shape}."
+        )
+    return float(right[counted].mean())
 
 
 def visqol(y_true: Any, y_pred: Any, sample_rate: int = 16000) -> float:

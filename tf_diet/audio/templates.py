@@ -49,9 +49,12 @@ class Templates:
 
         Args:
             held: the training clips.
-            names: of features, such as "f0".
+            names: of features, such as "f0"; without any, the labels of all
+                notes are taken.
         """
         labels = held.labels()
+        if not names:
+            return cls(labels, {})
         # The first of each instrument and pitch, then the second of each.
         seen: Counter[tuple[int, int]] = Counter()
         turns = []

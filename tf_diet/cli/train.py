@@ -5,19 +5,28 @@
         --resume
     tf-diet train --model wavenet --preset tiny --data notes --out runs/wave \
         --steps 3000 --set channels=24
+    tf-diet train --model sing --data notes --out runs/sing
 
 --data is NSynth's folder, one of 'tf-diet render-notes', or any folder of
 audio files. Clips are split by recording, or as the folder says. Into --out go
 model.keras (the epoch that was best on clips held out as 'valid'),
 training.jsonl (a line an epoch), config.json and templates.npz (how notes go,
-for 'tf-diet generate'). A killed training goes on with --resume and ends as if
-it had not been. On a GPU, run it under KERAS_BACKEND=jax or a GPU build of
-TensorFlow; the command is the same.
+for 'tf-diet generate').
+
+SING is trained in three stages, which share --steps: its auto-encoder
+(autoencoder.keras), its generator (generator.keras), and both ends together;
+sing-autoencoder is the first alone.
+
+A killed training goes on with --resume and ends as if it had not been. On a
+GPU, run it under KERAS_BACKEND=jax or a GPU build of TensorFlow; the command is
+the same.
 """
 
 import ast
 import dataclasses
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +34,7 @@ import keras
 from absl import logging
 
 from tf_diet import files
+from tf_diet.audio.clips import Extracted
 from tf_diet.audio.extraction import extract
 from tf_diet.audio.sources import read_source
 from tf_diet.audio.templates import Templates
@@ -33,7 +43,7 @@ from tf_diet.files import write_text
 from tf_diet.lottery.examples import examples
 from tf_diet.lottery.run_folder import RunFolder, differences, save_model
 from tf_diet.lottery.training import Place, Training
-from tf_diet.models.families import families
+from tf_diet.models.families import Family, Stage, families
 from tf_diet.models.trained import ranges
 
 _STEPS_AN_EPOCH = 250
@@ -109,9 +119,10 @@ def run(args: Any) -> None:
     }
     with RunFolder(args.out).locked():
         _open(args.out, facts, resume=args.resume)
-        error = _trained(family, config, parts, args)
-        courses, kept = family.courses(config), args.out / "templates.npz"
-        if courses and not kept.exists():
+        error = _Stages(family, config, parts, args).trained()
+        kept = args.out / "templates.npz"
+        if not kept.exists():
+            courses = family.courses(config)
             Templates.of(parts["train"], courses).save(kept)
     print(
         f"loss on {len(parts['valid'])} held-out clips: {error:.4f}\n"
@@ -168,21 +179,31 @@ def _open(folder: Path, facts: dict[str, Any], *, resume: bool) -> None:
 
 
 class _Lines(keras.callbacks.Callback):
-    """Writes a line an epoch."""
+    """Writes a line an epoch, below those of the stages before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stage: str) -> None:
         super().__init__()
         self.path = path
+        self.stage = stage
         # Plain data: it is kept with the state of the training.
-        self.lines: list[dict[str, float]] = []
+        self.lines: list[dict[str, Any]] = [
+            line for line in _read_lines(path) if line["stage"] != stage
+        ]
 
     def on_epoch_end(
         self, epoch: int, logs: dict[str, Any] | None = None
     ) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
-        self.lines.append({"epoch": epoch + 1, **figures})
+        line = {"stage": self.stage, "epoch": epoch + 1, **figures}
+        self.lines.append(line)
         text = "".join(json.dumps(line) + "\n" for line in self.lines)
         write_text(self.path, text)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 class _Best(keras.callbacks.Callback):
@@ -205,46 +226,77 @@ class _Best(keras.callbacks.Callback):
                 self.model.save_weights(temporary)
 
 
-def _trained(family: Any, config: Any, parts: Any, args: Any) -> float:
-    """Trains to the end and returns the loss on held-out clips."""
-    valid = family.whole(config, parts["valid"])
-    done = args.out / "model.keras"
-    if not done.exists():
-        _train(family, config, parts["train"], valid, args)
-    model = keras.models.load_model(done)
-    return float(model.evaluate(*valid, batch_size=family.batch, verbose=0))
+@dataclass(frozen=True)
+class _Stages:
+    """The stages of a training, each done once whatever kills it."""
+
+    family: Family
+    config: Any
+    parts: Mapping[str, Extracted]
+    args: Any
+
+    def trained(self) -> float:
+        """Trains to the end and returns the loss on held-out clips."""
+        models: dict[str, keras.Model] = {}
+        stages = self.family.stages(self.config)
+        for stage in stages:
+            name = "model" if stage is stages[-1] else stage.name
+            path = self.args.out / f"{name}.keras"
+            valid = stage.whole(self.parts["valid"])
+            if not path.exists():
+                self._train(stage, models, valid, path)
+            for leftover in (_best(path), _state(path)):
+                leftover.unlink(missing_ok=True)
+            models[stage.name] = keras.models.load_model(path)
+        return float(
+            models[stage.name].evaluate(
+                *valid, batch_size=self.family.batch, verbose=0
+            )
+        )
+
+    def _train(
+        self,
+        stage: Stage,
+        models: Mapping[str, keras.Model],
+        valid: tuple[Any, Any],
+        path: Path,
+    ) -> None:
+        """Trains a fresh model, or goes on where a kill left it."""
+        args, family = self.args, self.family
+        steps = max(1, round(stage.share * args.steps))
+        epochs = max(1, round(steps / _STEPS_AN_EPOCH))
+        each = -(-steps // epochs)
+        keras.utils.set_random_seed(args.seed)
+        model = stage.build(models)
+        family.compile(model, stage, epochs * each)
+        batches = self.parts["train"].batches(
+            stage.examples, batch=family.batch, steps=each, seed=args.seed
+        )
+        training = Training(
+            examples(batches, batch_size=None, shuffle=False, seed=args.seed),
+            lambda: [
+                _Lines(args.out / "training.jsonl", stage.name),
+                _Best(_best(path)),
+            ],
+            {"validation_data": valid, "validation_batch_size": family.batch},
+            valid,
+            args.seed,
+            _KEPT_EVERY,
+        )
+        training.run(
+            model,
+            Place(0),
+            Place(epochs),
+            state=_state(path),
+            title=f"{args.model} {args.preset}, {stage.name}",
+        )
+        model.load_weights(_best(path))
+        save_model(model, path)
 
 
-def _train(
-    family: Any, config: Any, clips: Any, valid: tuple[Any, Any], args: Any
-) -> None:
-    """Trains a fresh model, or goes on where a kill left it."""
-    epochs = max(1, round(args.steps / _STEPS_AN_EPOCH))
-    each = -(-args.steps // epochs)
-    keras.utils.set_random_seed(args.seed)
-    model = family.build(config)
-    family.compile(model, config, epochs * each)
-    batches = clips.batches(
-        family.examples(config), batch=family.batch, steps=each, seed=args.seed
-    )
-    best = args.out / "best.weights.h5"
-    training = Training(
-        examples(batches, batch_size=None, shuffle=False, seed=args.seed),
-        lambda: [_Lines(args.out / "training.jsonl"), _Best(best)],
-        {"validation_data": valid, "validation_batch_size": family.batch},
-        valid,
-        args.seed,
-        _KEPT_EVERY,
-    )
-    state = args.out / "state.npz"
-    training.run(
-        model,
-        Place(0),
-        Place(epochs),
-        state=state,
-        title=f"{args.model} {args.preset}",
-    )
-    model.load_weights(best)
-    save_model(model, args.out / "model.keras")
-    best.unlink()
-    state.unlink(missing_ok=True)
+def _best(path: Path) -> Path:
+    return path.with_suffix(".best.weights.h5")
+
+
+def _state(path: Path) -> Path:
+    return path.with_suffix(".state.npz")

@@ -11,8 +11,9 @@ import numpy as np
 
 from tf_diet.audio import mu_law
 from tf_diet.audio.clips import Clip, Extracted
+from tf_diet.audio.features import amplified
 from tf_diet.errors import InputError
-from tf_diet.models.sing import SINGConfig
+from tf_diet.models.sing import SINGConfig, symbols
 from tf_diet.models.wavenet import WaveNetConfig
 
 Make = Callable[[Extracted, Clip, np.random.Generator], Any]
@@ -50,8 +51,13 @@ def ddsp_examples(frames: int = 100, latent: bool = False) -> Make:
     return make
 
 
-def wavenet_examples(config: WaveNetConfig, frames: int = 16) -> Make:
+def wavenet_examples(
+    config: WaveNetConfig, frames: int = 16, gain: float = 6.0
+) -> Make:
     """Returns what makes crops for a WaveNet, with weights of samples.
+
+    Few notes are learned by heart: each crop comes at another level, its codes
+    and its frames alike.
 
     A crop from within a note is read as if silence had been before it. What
     that falsifies, the first receptive field, weighs nothing; the start of a
@@ -60,6 +66,8 @@ def wavenet_examples(config: WaveNetConfig, frames: int = 16) -> Make:
     Args:
         config: of the model; `held.settings.mel_hop` must be its hop.
         frames: of conditioning in a crop, more than a receptive field.
+        gain: the level is changed by up to this, in dB, up or down, but not
+            beyond full scale.
 
     Shapes:
         x: codes (samples,), conditioning (frames, features), instrument (1,)
@@ -86,13 +94,16 @@ def wavenet_examples(config: WaveNetConfig, frames: int = 16) -> Make:
             )
         start = _start(held.settings.frames(config.hop), frames, random)
         first = start * config.hop
-        codes = held.value(clip, "codes")[first : first + size].astype(np.int32)
+        audio = held.value(clip, "audio")[first : first + size]
+        room = -20 * np.log10(max(float(np.abs(audio).max()), 1e-5))
+        level = float(random.uniform(-gain, max(min(gain, room), -gain)))
+        codes = mu_law.encode(audio * 10 ** (level / 20), config.classes)
         inputs, targets = mu_law.teacher(codes[None], config.classes)
         x = {"codes": inputs[0]}
         if config.conditioning:
-            x["conditioning"] = held.value(clip, "log_mel")[
-                start : start + frames
-            ]
+            x["conditioning"] = amplified(
+                held.value(clip, "log_mel")[start : start + frames], level
+            )
         if config.instruments:
             x["instrument"] = held.value(clip, "instrument")[None]
         weights = np.ones(size, np.float32)
@@ -125,12 +136,76 @@ def sing_examples(
         audio = held.value(clip, "audio")[: config.samples]
         late = int(random.integers(shift + 1))
         level = 10 ** (random.uniform(-gain, gain) / 20)
-        short = config.samples - len(audio)
-        sound = np.pad(audio, (late, max(short, 0)))[: config.samples]
+        sound = of_length(np.pad(audio, (late, 0)), config.samples)
         sound = (sound * level).astype(np.float32)
         return sound, sound
 
     return make
+
+
+def sing_notes(config: SINGConfig) -> Make:
+    """Returns what makes notes as they are, under their symbols.
+
+    Args:
+        config: of the model.
+
+    Shapes:
+        x: see `tf_diet.models.sing.symbols`, (frames,) each; y: (samples,).
+    """
+
+    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
+        names = ("instrument", "pitch", "velocity")
+        told = [int(held.value(clip, name)) for name in names]
+        x = {name: v[0] for name, v in note_symbols(config, told).items()}
+        return x, of_length(held.value(clip, "audio"), config.samples)
+
+    return make
+
+
+def sing_latents(config: SINGConfig) -> Make:
+    """Returns what `tf_diet.models.sing.latent_distance` is trained on.
+
+    Args:
+        config: of the model.
+
+    Shapes:
+        x: see `sing_notes`, and audio (samples,); y: zeros (frames, latent).
+    """
+    notes = sing_notes(config)
+    none = np.zeros((config.frames, config.latent), np.float32)
+
+    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
+        x, audio = notes(held, clip, random)
+        return {**x, "audio": audio}, none
+
+    return make
+
+
+def note_symbols(config: SINGConfig, labels: Any) -> dict[str, np.ndarray]:
+    """Returns the symbols of notes, as `Extracted.labels` has them.
+
+    A note without a velocity has 0, which no note with one has.
+
+    Args:
+        config: of the model.
+        labels: instrument, pitch and velocity.
+
+    Shapes:
+        labels (batch, 3) or (3,); see `tf_diet.models.sing.symbols`.
+    """
+    instrument, pitch, velocity = np.atleast_2d(labels).T
+    return symbols(config, instrument, pitch, np.maximum(velocity, 0))
+
+
+def of_length(audio: np.ndarray, samples: int) -> np.ndarray:
+    """Returns sounds of so many samples, with silence where they are short.
+
+    Shapes:
+        audio (..., any) -> (..., samples).
+    """
+    short = max(samples - audio.shape[-1], 0)
+    widths = (*[(0, 0)] * (audio.ndim - 1), (0, short))
+    return np.pad(audio[..., :samples], widths)
 
 
 def _start(whole: int, frames: int, random: np.random.Generator) -> int:

@@ -237,11 +237,49 @@ def sing(config: SINGConfig, *trained: keras.Model) -> keras.Model:
     inputs, latent = build.generator()
     model = keras.Model(inputs, build.decoder(latent), name="sing")
     for other in trained:
-        known = {layer.name: layer for layer in other.layers}
-        for layer in model.layers:
-            if layer.name in known and layer.weights:
-                _lend(known[layer.name], layer)
+        _take_over(model, other)
     return model
+
+
+def latent_distance(
+    config: SINGConfig, autoencoder: keras.Model
+) -> keras.Model:
+    """Builds what the generator is trained in, beside a frozen encoder.
+
+    Args:
+        config: the sizes.
+        autoencoder: that lends its encoder.
+
+    Shapes:
+        Inputs as of `sing_generator`, and audio (batch, samples). Output
+        (batch, frames, latent): what the generator makes of the symbols less
+        what the encoder makes of the sound, to be brought to zero.
+
+    Raises:
+        InputError: the auto-encoder is of another configuration.
+
+    Source:
+        Defossez et al., NeurIPS 2018, section 4.2.
+    """
+    build = _Builder(config)
+    inputs, latent = build.generator()
+    audio = keras.Input((config.samples,), name="audio")
+    apart = layers.Subtract(name="apart")([latent, build.encoder(audio)])
+    model = keras.Model(
+        {**inputs, "audio": audio}, apart, name="sing_latent_distance"
+    )
+    for layer in _take_over(model, autoencoder):
+        layer.trainable = False
+    return model
+
+
+def _take_over(model: keras.Model, other: keras.Model) -> list[Any]:
+    """Takes the weights of layers of the same name, and returns the layers."""
+    known = {layer.name: layer for layer in other.layers}
+    taken = [x for x in model.layers if x.name in known and x.weights]
+    for layer in taken:
+        _lend(known[layer.name], layer)
+    return taken
 
 
 def _lend(source: Any, target: Any) -> None:

@@ -9,8 +9,9 @@ from tf_diet.models.families import ddsp, sing, wavenet  # noqa: F401
 from tf_diet.models.families.base import (
     Family,
     Playing,
+    Stage,
     families,
     register_family,
 )
 
-__all__ = ["Family", "Playing", "families", "register_family"]
+__all__ = ["Family", "Playing", "Stage", "families", "register_family"]

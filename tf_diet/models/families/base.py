@@ -1,8 +1,9 @@
 """What every kind of model tells the commands, and where kinds register."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
@@ -19,6 +20,8 @@ from tf_diet.registry import Registry
 
 # Seconds that a note sounds on after it is let go of, at most.
 RELEASE = 0.5
+# Notes that are made and listened to, at most: pitch takes long to find.
+_HEARD = 16
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,29 @@ class Playing:
                 "writes beside the model. Received: a folder without it."
             )
         return self.templates
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training, which trains a model of its own.
+
+    Args:
+        name: of the stage.
+        build: returns its model, fresh or from those of the stages before.
+        examples: makes one example of a clip.
+        whole: returns inputs and targets of whole clips, to judge on.
+        loss: what is trained on.
+        rate: the largest learning rate.
+        share: of all steps.
+    """
+
+    name: str
+    build: Callable[[Mapping[str, keras.Model]], keras.Model]
+    examples: Make
+    whole: Callable[[Extracted], tuple[Any, Any]]
+    loss: keras.losses.Loss
+    rate: float
+    share: float = 1.0
 
 
 class Family(abc.ABC):
@@ -118,8 +144,21 @@ class Family(abc.ABC):
         """Returns the largest learning rate."""
         return 1e-3
 
-    def compile(self, model: keras.Model, config: Any, steps: int) -> None:
-        """Compiles a model for a training of so many steps.
+    def stages(self, config: Any) -> tuple[Stage, ...]:
+        """Returns what is trained in turn; the last is the model itself."""
+        return (
+            Stage(
+                "model",
+                lambda before: self.build(config),
+                self.examples(config),
+                partial(self.whole, config),
+                self.loss(config),
+                self.rate(config),
+            ),
+        )
+
+    def compile(self, model: keras.Model, stage: Stage, steps: int) -> None:
+        """Compiles a model for a stage of so many steps.
 
         The rate rises for `warmup` steps, or a tenth of all, and falls along
         a cosine.
@@ -128,12 +167,12 @@ class Family(abc.ABC):
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0,
             max(1, steps - rising),
-            warmup_target=self.rate(config),
+            warmup_target=stage.rate,
             warmup_steps=rising,
         )
         model.compile(
             keras.optimizers.Adam(schedule, global_clipnorm=3.0),
-            self.loss(config),
+            stage.loss,
             jit_compile=self.jit,
         )
 
@@ -190,6 +229,31 @@ class Family(abc.ABC):
             "log-spectral distance (dB)": metrics.log_spectral_distance(
                 y_true, y_pred
             ),
+        }
+
+    def heard(self, held: Extracted) -> Extracted:
+        """Returns a few notes of known pitch, to listen to what is made."""
+        known = [c for c in held.clips if c.note.pitch is not None]
+        at = np.linspace(0, len(known) - 1, min(_HEARD, len(known)))
+        chosen = tuple(known[i] for i in at.round().astype(int))
+        return replace(held, clips=chosen)
+
+    def in_tune(
+        self, held: Extracted, y_true: np.ndarray, y_pred: np.ndarray
+    ) -> dict[str, float]:
+        """Returns how often notes sound their pitch where recordings do.
+
+        Nothing, where no recording sounds the pitch that it is named by.
+        """
+        rate = held.settings.sample_rate
+        pitch = np.array([clip.note.pitch for clip in held.clips])
+        counted = metrics.sounding(y_true, pitch, rate) if len(pitch) else pitch
+        if not counted.any():
+            return {}
+        return {
+            f"in tune (of {len(pitch)})": metrics.pitch_accuracy(
+                y_pred, pitch, rate, counted=counted
+            )
         }
 
 

@@ -1,7 +1,8 @@
-"""SING: so far its auto-encoder, which is trained first."""
+"""SING: notes from their symbols, and its auto-encoder alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,15 +12,38 @@ from tf_diet.audio import baselines
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.log_power import LogPowerSpectralLoss
 from tf_diet.audio.scores import NoteEvent
+from tf_diet.audio.templates import gain
 from tf_diet.errors import InputError
-from tf_diet.models.examples import Make, sing_examples
-from tf_diet.models.families.base import Family, Playing, register_family
-from tf_diet.models.sing import SINGConfig, sing_autoencoder
+from tf_diet.models.examples import (
+    Make,
+    note_symbols,
+    of_length,
+    sing_examples,
+    sing_latents,
+    sing_notes,
+)
+from tf_diet.models.families.base import (
+    RELEASE,
+    Family,
+    Playing,
+    Stage,
+    register_family,
+)
+from tf_diet.models.sing import (
+    SINGConfig,
+    latent_distance,
+    sing,
+    sing_autoencoder,
+)
+
+# Fades a note that is let go of, in dB over its release.
+_FALL = 60.0
+# Velocities are MIDI's own; 0 stands for notes without one.
+_VELOCITIES = 128
 
 
-@register_family("sing")
-class SINGFamily(Family):
-    """The auto-encoder, which is trained first."""
+class _SING(Family):
+    """What both have in common."""
 
     config = SINGConfig
     features = ("audio",)
@@ -30,13 +54,61 @@ class SINGFamily(Family):
             hop=config.stride, mel_hop=config.stride, seconds=seconds
         )
 
+    def sounds(self, config: SINGConfig, held: Extracted) -> np.ndarray:
+        """Returns clips as long as the model makes them."""
+        return of_length(held.arrays(["audio"])["audio"], config.samples)
+
+    def loss(self, config: SINGConfig) -> keras.losses.Loss:
+        """See `Family.loss`."""
+        return LogPowerSpectralLoss()
+
+    def figures(
+        self, model: keras.Model, config: SINGConfig, held: Extracted
+    ) -> dict[str, float]:
+        """See `Family.figures`."""
+        x, _ = self.whole(config, held)
+        return self._figures(config, held, self.predicted(model, x))
+
+    def baselines(
+        self, config: SINGConfig, train: Extracted, held: Extracted
+    ) -> dict[str, dict[str, float]]:
+        """See `Family.baselines`: nothing, and another note."""
+        nearest = baselines.nearest_notes(
+            train.labels(), held.labels(), self.sounds(config, train)
+        )
+        y = self.sounds(config, held)
+        return {
+            "nearest training note": self._figures(config, held, nearest),
+            "silence": self.compared(config, y, np.zeros_like(y)),
+        }
+
+    def _figures(
+        self, config: SINGConfig, held: Extracted, made: np.ndarray
+    ) -> dict[str, float]:
+        """Returns how near sounds are to clips, and how well in tune."""
+        y, heard = self.sounds(config, held), self.heard(held)
+        chosen = [held.clips.index(clip) for clip in heard.clips]
+        return {
+            **self.compared(config, y, made),
+            **self.in_tune(heard, y[chosen], made[chosen]),
+        }
+
+    def rate(self, config: SINGConfig) -> float:
+        """See `Family.rate`; as published for the widest."""
+        return 3e-4 if config.channels >= 2048 else 1e-3
+
+
+@register_family("sing-autoencoder")
+class SINGAutoencoderFamily(_SING):
+    """What the structured lottery paper prunes."""
+
     def build(self, config: SINGConfig) -> keras.Model:
         """See `Family.build`."""
         return sing_autoencoder(config)
 
     def fitted(self, config: SINGConfig, held: Extracted) -> SINGConfig:
-        """See `Family.fitted`."""
-        return replace(config, instruments=len(held.instruments))
+        """See `Family.fitted`: it is not told the instrument."""
+        return config
 
     def examples(self, config: SINGConfig) -> Make:
         """See `Family.examples`."""
@@ -44,30 +116,8 @@ class SINGFamily(Family):
 
     def whole(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
-        audio = held.arrays(["audio"])["audio"][:, : config.samples]
-        short = config.samples - audio.shape[1]
-        audio = np.pad(audio, ((0, 0), (0, max(short, 0))))
+        audio = self.sounds(config, held)
         return audio, audio
-
-    def loss(self, config: SINGConfig) -> keras.losses.Loss:
-        """See `Family.loss`."""
-        return LogPowerSpectralLoss()
-
-    def baselines(
-        self, config: SINGConfig, train: Extracted, held: Extracted
-    ) -> dict[str, dict[str, float]]:
-        """See `Family.baselines`: nothing, and another note."""
-        _, known = self.whole(config, train)
-        _, y = self.whole(config, held)
-        nearest = baselines.nearest_notes(train.labels(), held.labels(), known)
-        return {
-            "nearest training note": self.compared(config, y, nearest),
-            "silence": self.compared(config, y, np.zeros_like(y)),
-        }
-
-    def rate(self, config: SINGConfig) -> float:
-        """See `Family.rate`; as published for the widest."""
-        return 3e-4 if config.channels >= 2048 else 1e-3
 
     def play(
         self, playing: Playing, notes: Sequence[NoteEvent]
@@ -75,7 +125,8 @@ class SINGFamily(Family):
         """See `Family.play`."""
         raise InputError(
             "SING's auto-encoder plays no notes: it makes sounds again. "
-            "Received: notes. Give it a sound (--audio)."
+            "Received: notes. Give it a sound (--audio), or train --model "
+            "sing."
         )
 
     def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
@@ -95,3 +146,134 @@ class SINGFamily(Family):
         for i, block in enumerate(made):
             whole[i * step : i * step + size] += block
         return whole[: len(audio)]
+
+
+@register_family("sing")
+class SINGFamily(_SING):
+    """Symbols to sound, trained in three stages."""
+
+    def build(self, config: SINGConfig) -> keras.Model:
+        """See `Family.build`."""
+        return sing(config)
+
+    def fitted(self, config: SINGConfig, held: Extracted) -> SINGConfig:
+        """See `Family.fitted`.
+
+        Raises:
+            InputError: the pitch of a note is not known.
+        """
+        for clip in held.clips:
+            if clip.note.pitch is None:
+                raise InputError(
+                    "SING is told the pitch of every note. Received: "
+                    f"{clip.note.name!r} without one. Name files by their "
+                    "notes (violin_A4.wav), or train --model "
+                    "sing-autoencoder, which is told nothing."
+                )
+        return replace(
+            config,
+            instruments=len(held.instruments),
+            velocities=_VELOCITIES,
+        )
+
+    def stages(self, config: SINGConfig) -> tuple[Stage, ...]:
+        """See `Family.stages`, and section 4 of the paper."""
+        first = SINGAutoencoderFamily()
+        rate, loss = self.rate(config), self.loss(config)
+        return (
+            Stage(
+                "autoencoder",
+                lambda before: first.build(config),
+                first.examples(config),
+                partial(first.whole, config),
+                loss,
+                rate,
+                share=0.5,
+            ),
+            Stage(
+                "generator",
+                lambda before: latent_distance(config, before["autoencoder"]),
+                sing_latents(config),
+                partial(self._latents, config),
+                keras.losses.MeanSquaredError(),
+                rate,
+                share=0.3,
+            ),
+            Stage(
+                "model",
+                lambda before: sing(config, *before.values()),
+                self.examples(config),
+                partial(self.whole, config),
+                loss,
+                # Both ends are near where they should be.
+                rate / 3,
+                share=0.2,
+            ),
+        )
+
+    def examples(self, config: SINGConfig) -> Make:
+        """See `Family.examples`."""
+        return sing_notes(config)
+
+    def whole(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
+        """See `Family.whole`."""
+        return note_symbols(config, held.labels()), self.sounds(config, held)
+
+    def _latents(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
+        """Returns `whole` of the second stage."""
+        x, audio = self.whole(config, held)
+        none = (len(audio), config.frames, config.latent)
+        return {**x, "audio": audio}, np.zeros(none, np.float32)
+
+    def play(
+        self, playing: Playing, notes: Sequence[NoteEvent]
+    ) -> list[np.ndarray]:
+        """See `Family.play`: each as long as it is held, then faded."""
+        rate = playing.settings.sample_rate
+        longest = playing.config.samples / rate
+        for note in notes:
+            if note.seconds > longest:
+                raise InputError(
+                    f"SING makes sounds of {longest:.1f} s. Received: a note "
+                    f"of {note.seconds:.1f} s. Play shorter notes."
+                )
+        known = playing.known()
+        near = [
+            known.labels[
+                known.nearest(playing.instrument, note.pitch, note.velocity)
+            ]
+            for note in notes
+        ]
+        pitches = set(known.labels[:, 1].tolist())
+        strange = {note.pitch for note in notes} - pitches
+        if strange:
+            raise InputError(
+                "SING plays the pitches that it was trained on. Received: "
+                f"MIDI {', '.join(map(str, sorted(strange)))}. Transpose the "
+                "piece."
+            )
+        told = [
+            (playing.instrument, note.pitch, velocity)
+            for note, (_, _, velocity) in zip(notes, near, strict=True)
+        ]
+        made = self.predicted(playing.model, note_symbols(playing.config, told))
+        release = np.arange(round(RELEASE * rate)) / (RELEASE * rate)
+        fall = (10 ** (-_FALL / 20 * release)).astype(np.float32)
+        sounds = []
+        for sound, note, (_, _, velocity) in zip(
+            made, notes, near, strict=True
+        ):
+            held = round(note.seconds * rate)
+            level = 10 ** (gain(note.velocity, velocity) / 20)
+            played = sound[: held + len(fall)] * np.float32(level)
+            played[held:] *= fall[: len(played) - held]
+            sounds.append(played)
+        return sounds
+
+    def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
+        """See `Family.again`."""
+        raise InputError(
+            "SING plays notes; its auto-encoder alone makes sounds again. "
+            "Received: a sound. Give notes (--notes, --midi), or train "
+            "--model sing-autoencoder."
+        )

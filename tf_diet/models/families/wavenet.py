@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.audio import baselines, features, mu_law
+from tf_diet.audio import baselines, features, losses, mu_law
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.metrics import BitsPerSample
 from tf_diet.audio.scores import NoteEvent
@@ -31,7 +31,7 @@ class WaveNetFamily(Family):
     """The next code from those before it."""
 
     config = WaveNetConfig
-    features = ("codes", "log_mel")
+    features = ("audio", "log_mel")
     batch = 4
 
     def courses(self, config: WaveNetConfig) -> tuple[str, ...]:
@@ -53,8 +53,8 @@ class WaveNetFamily(Family):
 
     def whole(self, config: WaveNetConfig, held: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
-        found = held.arrays(["codes", "log_mel", "instrument"])
-        codes = found["codes"].astype(np.int32)
+        found = held.arrays(["audio", "log_mel", "instrument"])
+        codes = mu_law.encode(found["audio"], config.classes)
         inputs, targets = mu_law.teacher(codes, config.classes)
         x: dict[str, Any] = {"codes": inputs}
         if config.conditioning:
@@ -73,15 +73,37 @@ class WaveNetFamily(Family):
         """See `Family.figures`."""
         x, y = self.whole(config, held)
         model.compile(loss=self.loss(config), jit_compile=False)
-        bits = model.evaluate(x, y, batch_size=1, verbose=0)
-        return {_BITS: float(bits)}
+        bits = float(model.evaluate(x, y, batch_size=1, verbose=0))
+        return {_BITS: bits, **self._drawn(model, config, held)}
+
+    def _drawn(
+        self, model: keras.Model, config: WaveNetConfig, held: Extracted
+    ) -> dict[str, float]:
+        """Returns how notes are that it draws, told the frames of others."""
+        held = self.heard(held)
+        if not (config.conditioning and len(held)):
+            return {}
+        found = held.arrays(["audio", "log_mel", "instrument"])
+        made = _drawn(
+            Playing(model, config, held.settings),
+            found["log_mel"],
+            found["instrument"],
+        )
+        y = found["audio"]
+        return {
+            "loudness error (dB)": losses.loudness_error(y, made),
+            **self.in_tune(held, y, made),
+        }
 
     def baselines(
         self, config: WaveNetConfig, train: Extracted, held: Extracted
     ) -> dict[str, dict[str, float]]:
         """See `Family.baselines`: codes by how common they are."""
-        codes = [part.arrays(["codes"])["codes"] for part in (train, held)]
         classes = config.classes
+        codes = [
+            mu_law.encode(part.arrays(["audio"])["audio"], classes)
+            for part in (train, held)
+        ]
         return {
             "bigram": {_BITS: baselines.bigram_bits(*codes, classes)},
             "unigram": {_BITS: baselines.unigram_bits(*codes, classes)},
@@ -100,7 +122,7 @@ class WaveNetFamily(Family):
                 for course in courses
             ]
         )
-        made = _drawn(playing, frames)
+        made = _drawn(playing, frames, playing.instrument)
         hop = playing.config.hop
         return [
             sound[: len(course) * hop]
@@ -138,7 +160,7 @@ class WaveNetFamily(Family):
             level,
         )
         louder = gain(note.velocity, velocity)
-        return np.clip(found + louder / 100, 0, None)
+        return features.amplified(found, louder)
 
     def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
         """See `Family.again`: drawn anew, told its frames."""
@@ -149,18 +171,18 @@ class WaveNetFamily(Family):
             )
         rate, hop = playing.settings.sample_rate, playing.config.hop
         frames = features.log_mel(audio[: len(audio) // hop * hop], rate, hop)
-        return _drawn(playing, frames[None])[0]
+        return _drawn(playing, frames[None], playing.instrument)[0]
 
 
-def _drawn(playing: Playing, frames: np.ndarray) -> np.ndarray:
-    instrument = None
+def _drawn(playing: Playing, frames: np.ndarray, instrument: Any) -> np.ndarray:
+    told = None
     if playing.config.instruments:
-        instrument = np.full(len(frames), playing.instrument)
+        told = np.broadcast_to(instrument, len(frames))
     codes = generate(
         playing.model,
         frames.shape[1] * playing.config.hop,
         conditioning=frames,
-        instrument=instrument,
+        instrument=told,
         temperature=playing.temperature,
         seed=playing.seed,
     )
