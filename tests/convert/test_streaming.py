@@ -10,6 +10,7 @@ from tf_diet.errors import InputError, StreamingError, UnsupportedModelError
 from tf_diet.graph import rule
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.rule import Rule, Signature
+from tf_diet.models import WaveNetConfig, wavenet
 
 BIASED = keras.initializers.RandomNormal(0.0, 0.5, seed=5)
 
@@ -69,6 +70,44 @@ def gap(model, streaming, frames=40):
     x = x.astype("float32")
     wanted = keras.ops.convert_to_numpy(model(x[None]))[0]
     return np.abs(streaming.run({"audio": x}) - wanted).max()
+
+
+def test_frames_beside_samples_last_for_many_steps():
+    config = WaveNetConfig(
+        cycles=2,
+        layers=3,
+        channels=6,
+        skip_channels=8,
+        conditioning=5,
+        hop=4,
+        instruments=3,
+    )
+    model = wavenet(config)
+    rng = np.random.default_rng(0)
+    model.set_weights(
+        [rng.normal(0, 0.4, w.shape) for w in model.get_weights()]
+    )
+    streaming = to_streaming(model)
+    codes = rng.integers(256, size=40)
+    frames = rng.normal(size=(10, 5)).astype("float32")
+    given = {"codes": codes[None], "conditioning": frames[None]}
+    wanted = model({**given, "instrument": np.array([[2]])})[0]
+    got = streaming.run(
+        {
+            "codes": codes,
+            "conditioning": np.repeat(frames, 4, axis=0),
+            "instrument": np.full(40, 2),
+        }
+    )
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_states_before_repeated_steps_are_refused():
+    x = keras.Input((None, 3))
+    y = layers.Conv1D(2, 2, padding="causal")(x)
+    model = keras.Model(x, layers.UpSampling1D(3)(y))
+    with pytest.raises(StreamingError, match="does not give what the model"):
+        to_streaming(model)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -83,7 +83,7 @@ def run(args: Any) -> None:
     if synth:
         model, settings, data = _decoder(model, synth[0], data)
     step: StreamingModel | keras.Model = model
-    if len(model.inputs[0].shape) > 2:
+    if any(len(t.shape) > 2 or None in t.shape[1:] for t in model.inputs):
         step = to_streaming(model, sample_rate=args.sample_rate)
         print(step)
     lite = to_tflite(step, args.quantize, data)

@@ -1,5 +1,6 @@
 """From a model of whole sequences to a model of one frame with states."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,8 +99,10 @@ def to_streaming(
 ) -> StreamingModel:
     """Turns a causal model of sequences into a step model with states.
 
-    Every layer becomes the step form that its rule knows. The result is run
-    against the model on a few random frames before it is returned.
+    Every layer becomes the step form that its rule knows. An input whose time
+    steps the model repeats (UpSampling1D), such as frames beside samples, is
+    read at every step: pass the frame that the step belongs to. The result is
+    run against the model on a few random frames before it is returned.
 
     Args:
         model: functional or Sequential, with time on axis 1 of its inputs
@@ -136,8 +139,24 @@ def to_streaming(
         f"{model.name}_step",
     )
     streaming = StreamingModel(step_model, frame, sample_rate)
-    _check(model, streaming)
+    _check(model, streaming, _lasting(walked))
     return streaming
+
+
+def _lasting(walked: Walk) -> list[int]:
+    """Returns for how many steps a time step of each input lasts."""
+    found = []
+    for key in walked.inputs:
+        times = {key: 1}
+        for call in walked.calls:
+            reached = [times[k] for k in call.inputs if k in times]
+            rule = rule_for(call.operation)
+            if reached and rule is not None:
+                longest = max(reached) * rule.repeats(call)
+                times.update(dict.fromkeys(call.outputs, longest))
+        ends = [times[k] for k in walked.outputs if k in times]
+        found.append(max(ends, default=1))
+    return found
 
 
 def _own_copy(model: keras.Model) -> Walk:
@@ -231,14 +250,23 @@ def _named_model(
     return keras.Model(list(inputs), named, name=title)
 
 
-def _check(model: keras.Model, streaming: StreamingModel) -> None:
+def _check(
+    model: keras.Model, streaming: StreamingModel, lasting: Sequence[int]
+) -> None:
     """Compares the step model with the model on random frames."""
     flat = keras.Model(list(model.inputs), list(model.outputs))
     rng = np.random.default_rng(0)
     frame, whole, sequences = streaming.frame, [], {}
-    for tensor, details in zip(flat.inputs, streaming.free_inputs, strict=True):
-        values = _random(rng, tensor, _CHECKED_FRAMES * frame)
+    # Whole steps of every input.
+    least, unit = _CHECKED_FRAMES * frame, math.lcm(*lasting)
+    time = -(-least // unit) * unit
+    for tensor, details, steps in zip(
+        flat.inputs, streaming.free_inputs, lasting, strict=True
+    ):
+        values = _random(rng, tensor, time // steps)
         whole.append(values)
+        if details.has_time(frame):
+            values = np.repeat(values, steps, axis=1)
         if details.has_time(frame):
             calls = min(_CHECKED_FRAMES, values.shape[1] // frame)
             sequences[details.name] = values[0, : calls * frame]

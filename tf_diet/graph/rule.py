@@ -182,6 +182,10 @@ class Rule(ABC):
             np.prod([1 if size is None else size for size in shape[1:-1]])
         )
 
+    def repeats(self, call: Call) -> int:
+        """Returns how many time steps come of each one that is given."""
+        return 1
+
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
         """Returns the name and shape of each state of the streaming step."""
         return {}

@@ -134,7 +134,7 @@ class _Builder:
             config.window, config.stride, config.cut, name="sound"
         )(x)
 
-    def generator(self) -> tuple[dict[str, Any], Any]:
+    def generator(self, frames: int | None) -> tuple[dict[str, Any], Any]:
         """Embeddings and recurrent layers (section 3.1)."""
         config = self.config
         sizes = {
@@ -144,7 +144,7 @@ class _Builder:
             "time": (config.frames, 4),
         }
         inputs = {
-            name: keras.Input((config.frames,), dtype="int32", name=name)
+            name: keras.Input((frames,), dtype="int32", name=name)
             for name in sizes
         }
         looked_up = []
@@ -206,13 +206,14 @@ def sing_generator(config: SINGConfig) -> keras.Model:
         config: the sizes.
 
     Shapes:
-        Inputs, a dict of integers (batch, frames): velocity, instrument,
-        pitch, time; `symbols` makes them. Output: (batch, frames, latent).
+        Inputs, a dict of integers (batch, frames), as many frames as wanted
+        or one after the other: velocity, instrument, pitch, time; `symbols`
+        makes them. Output: (batch, frames, latent).
 
     Source:
         Defossez et al., NeurIPS 2018, section 3.1.
     """
-    inputs, latent = _Builder(config).generator()
+    inputs, latent = _Builder(config).generator(None)
     return keras.Model(inputs, latent, name="sing_generator")
 
 
@@ -234,7 +235,7 @@ def sing(config: SINGConfig, *trained: keras.Model) -> keras.Model:
         Defossez et al., NeurIPS 2018, section 3.
     """
     build = _Builder(config)
-    inputs, latent = build.generator()
+    inputs, latent = build.generator(config.frames)
     model = keras.Model(inputs, build.decoder(latent), name="sing")
     for other in trained:
         _take_over(model, other)
@@ -262,7 +263,7 @@ def latent_distance(
         Defossez et al., NeurIPS 2018, section 4.2.
     """
     build = _Builder(config)
-    inputs, latent = build.generator()
+    inputs, latent = build.generator(config.frames)
     audio = keras.Input((config.samples,), name="audio")
     apart = layers.Subtract(name="apart")([latent, build.encoder(audio)])
     model = keras.Model(

@@ -1,6 +1,7 @@
 """Pooling, padding, cropping and up-sampling over positions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 
@@ -33,7 +34,6 @@ from tf_diet.rules.outcomes import pinned
     keras.layers.Cropping2D,
     keras.layers.Cropping3D,
     keras.layers.Resizing,
-    keras.layers.UpSampling1D,
     keras.layers.UpSampling2D,
     keras.layers.UpSampling3D,
     keras.layers.ZeroPadding1D,
@@ -57,6 +57,25 @@ class PositionsRule(Rule):
             outputs=[spatial(layer, x, channels(layer, x))],
             frozen=other_axes(layer, call, x),
         )
+
+
+@register_rule(keras.layers.UpSampling1D)
+class UpSampling1DRule(PositionsRule):
+    """Repeats time steps: a step reads the one that it would repeat."""
+
+    def repeats(self, call: Call) -> int:
+        """Returns the layer's size."""
+        return int(call.operation.size)
+
+    def step(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        state: Mapping[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
+        """Passes on what it is given, at every step."""
+        return args[0], {}
 
 
 @register_rule(
