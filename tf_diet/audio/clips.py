@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tf_diet.audio.sources import PARTS, Note
+from tf_diet.audio.splits import dealt, held_out
 from tf_diet.errors import InputError
 
 
@@ -179,21 +180,14 @@ class Extracted:
                 f"test={test}."
             )
         groups = sorted({getattr(clip.note, by) for clip in self.clips})
-        held = [round(len(groups) * share) for share in (valid, test)]
-        held = [
-            max(1, n) if share else 0
-            for n, share in zip(held, (valid, test), strict=True)
-        ]
-        if sum(held) >= len(groups):
+        held = held_out(len(groups), valid) + held_out(len(groups), test)
+        if held >= len(groups):
             raise InputError(
                 f"Too few of what stays together to hold some out. Received: "
                 f"{len(groups)} by {by}. Add sounds, or pass smaller shares "
                 "(0 for none)."
             )
-        order = np.random.default_rng(seed).permutation(len(groups))
-        parts = ["valid"] * held[0] + ["test"] * held[1]
-        parts += ["train"] * (len(groups) - sum(held))
-        of = {groups[i]: part for i, part in zip(order, parts, strict=True)}
+        of = dealt(groups, valid, test, np.random.default_rng(seed))
         return {id(clip): of[getattr(clip.note, by)] for clip in self.clips}
 
     def batches(

@@ -17,6 +17,7 @@ from tf_diet.audio import soundfont
 from tf_diet.audio.parallel import in_parallel
 from tf_diet.audio.soundfont import Font, Program
 from tf_diet.audio.sources import PARTS
+from tf_diet.audio.splits import dealt
 from tf_diet.errors import InputError
 
 # Rendered higher and brought down, so that nothing folds back.
@@ -233,23 +234,13 @@ def _split(
     for name in sorted(whole):
         mine = [n for n in notes if not name or n.instrument_str == name]
         groups = sorted({getattr(n, _KEYS[by]) for n in mine})
-        part_of |= _dealt(groups, random)
+        # Of fewer than three, nothing is held out.
+        share = 0.1 if len(groups) >= 3 else 0.0
+        part_of |= dealt(groups, share, share, random)
     return [replace(n, part=part_of[getattr(n, _KEYS[by])]) for n in notes]
 
 
 _KEYS = {"recording": "recording", "instrument": "instrument_str"}
-
-
-def _dealt(groups: Sequence[str], random: np.random.Generator) -> Any:
-    """Gives a tenth of the groups each to valid and test, where it can.
-
-    Of fewer than three, nothing is held out.
-    """
-    held = max(1, round(len(groups) / 10)) if len(groups) >= 3 else 0
-    order = random.permutation(len(groups))
-    parts = ["valid"] * held + ["test"] * held
-    parts += ["train"] * (len(groups) - 2 * held)
-    return {groups[i]: part for i, part in zip(order, parts, strict=True)}
 
 
 def _rendered(

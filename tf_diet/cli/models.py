@@ -6,11 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-# Their layers must be known before a saved model of theirs is read.
-import tf_diet.models.ddsp
-import tf_diet.models.sing
-import tf_diet.models.wavenet  # noqa: F401
 from tf_diet.errors import InputError
+
+# With it come the layers of our own models.
+from tf_diet.models.trained import read_model
 
 
 def load_model(path: str | Path) -> keras.Model:
@@ -19,15 +18,11 @@ def load_model(path: str | Path) -> keras.Model:
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        return keras.models.load_model(path)
-    except (OSError, ValueError, TypeError) as error:
-        first = str(error).splitlines()[0] if str(error) else repr(error)
-        raise InputError(
-            f"The model cannot be read. Received: {path}: {first} Pass a "
-            "file that model.save('name.keras') wrote; custom layers must "
-            "be registered in an importable package."
-        ) from error
+    return read_model(
+        path,
+        "Pass a file that model.save('name.keras') wrote; custom layers must "
+        "be registered in an importable package.",
+    )
 
 
 def load_data(path: str | Path) -> tuple[Any, Any]:

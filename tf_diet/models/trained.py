@@ -74,15 +74,11 @@ class Trained:
                 "Name the folder that 'tf-diet train' was given as --out."
             ) from error
         path = Path(ticket) if ticket is not None else folder / "model.keras"
-        try:
-            model = keras.models.load_model(path)
-        except (OSError, ValueError, TypeError) as error:
-            first = (str(error) or repr(error)).splitlines()[0]
-            raise InputError(
-                f"The model cannot be read. Received: {path}: {first} A "
-                "training that has not ended goes on with 'tf-diet train "
-                "--resume'."
-            ) from error
+        model = read_model(
+            path,
+            "A training that has not ended goes on with 'tf-diet train "
+            "--resume'.",
+        )
         if ticket is not None:
             _same_ends(path, model, family.build(config))
         return cls(folder, facts, model)
@@ -201,6 +197,25 @@ class Trained:
                 f"The sound cannot be used. Received: {path}: {reason}."
             ) from reason
         return self.family.again(replace(playing, transpose=transpose), audio)
+
+
+def read_model(path: str | os.PathLike[str], advice: str) -> keras.Model:
+    """Reads a `.keras` file.
+
+    Args:
+        path: of the file.
+        advice: what to do where that fails.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError, TypeError) as error:
+        first = (str(error) or repr(error)).splitlines()[0]
+        raise InputError(
+            f"The model cannot be read. Received: {path}: {first} {advice}"
+        ) from error
 
 
 def _same_ends(path: Path, model: keras.Model, built: keras.Model) -> None:

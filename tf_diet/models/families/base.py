@@ -63,6 +63,13 @@ class Playing:
             )
         return self.templates
 
+    def nearest(self, note: NoteEvent) -> tuple[int, int, int]:
+        """Returns the training note most like one: number, pitch, velocity."""
+        known = self.known()
+        found = known.nearest(self.instrument, note.pitch, note.velocity)
+        _, pitch, velocity = known.labels[found].tolist()
+        return found, pitch, velocity
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -122,8 +122,7 @@ class DDSPFamily(Family):
     ) -> dict[str, np.ndarray]:
         """Returns what the model is told of a note, frame by frame."""
         known, hop = playing.known(), playing.config.hop
-        nearest = known.nearest(playing.instrument, note.pitch, note.velocity)
-        _, pitch, velocity = known.labels[nearest]
+        nearest, pitch, velocity = playing.nearest(note)
         held = frames_of(note.seconds, playing.settings, hop)
         release = frames_of(RELEASE, playing.settings, hop)
         level = known.features["loudness"][nearest]

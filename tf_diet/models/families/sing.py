@@ -237,14 +237,8 @@ class SINGFamily(_SING):
                     f"SING makes sounds of {longest:.1f} s. Received: a note "
                     f"of {note.seconds:.1f} s. Play shorter notes."
                 )
-        known = playing.known()
-        near = [
-            known.labels[
-                known.nearest(playing.instrument, note.pitch, note.velocity)
-            ]
-            for note in notes
-        ]
-        pitches = set(known.labels[:, 1].tolist())
+        velocities = [playing.nearest(note)[2] for note in notes]
+        pitches = set(playing.known().labels[:, 1].tolist())
         strange = {note.pitch for note in notes} - pitches
         if strange:
             raise InputError(
@@ -254,15 +248,13 @@ class SINGFamily(_SING):
             )
         told = [
             (playing.instrument, note.pitch, velocity)
-            for note, (_, _, velocity) in zip(notes, near, strict=True)
+            for note, velocity in zip(notes, velocities, strict=True)
         ]
         made = self.predicted(playing.model, note_symbols(playing.config, told))
         release = np.arange(round(RELEASE * rate)) / (RELEASE * rate)
         fall = (10 ** (-_FALL / 20 * release)).astype(np.float32)
         sounds = []
-        for sound, note, (_, _, velocity) in zip(
-            made, notes, near, strict=True
-        ):
+        for sound, note, velocity in zip(made, notes, velocities, strict=True):
             held = round(note.seconds * rate)
             level = 10 ** (gain(note.velocity, velocity) / 20)
             played = sound[: held + len(fall)] * np.float32(level)

@@ -142,8 +142,7 @@ class WaveNetFamily(Family):
                 "from it with tf_diet.models.generate."
             )
         known = playing.known()
-        nearest = known.nearest(playing.instrument, note.pitch, note.velocity)
-        _, pitch, velocity = known.labels[nearest]
+        nearest, pitch, velocity = playing.nearest(note)
         if pitch != note.pitch:
             raise InputError(
                 "A WaveNet with frames plays the notes that it was trained "
