@@ -165,14 +165,23 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     left = {path.name for path in (tmp_path / "broken").iterdir()}
     assert {name for name in left if not name.startswith(".")} == {
         *("config.json", "model.keras", "templates.npz", "training.jsonl"),
+        "seconds.json",
         *(f"{stage}.keras" for stage in stages),
     }
     code, out = run(
         capsys,
         *("evaluate", tmp_path / "whole", "--data", sounds, "--jobs", "1"),
         *("--cache", sounds.parent / "cache"),
+        *("--json", tmp_path / "figures.json"),
     )
     assert code == 0, out
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["clips"] == 1
+    shown = [
+        f"{x:.3f}" for row in figures["rows"].values() for x in row.values()
+    ]
+    assert shown
+    assert all(number in out for number in shown)
     assert "1 test clips that were not trained on" in out
     assert all(name in out for name in BESIDE[model])
     check_playing(sounds, tmp_path, capsys, model)

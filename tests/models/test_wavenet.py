@@ -103,6 +103,22 @@ def test_it_learns_to_repeat(tmp_path):
     np.testing.assert_array_equal(heard, again)
 
 
+def test_codes_of_like_levels_start_alike(tmp_path):
+    model = wavenet(WaveNetConfig.preset("small", layers=1))
+    rows = model.get_layer("embedding").get_weights()[0]
+    assert rows.shape == (256, 32)
+    near = np.linalg.norm(rows[1:] - rows[:-1], axis=1)
+    far = np.linalg.norm(rows[128:] - rows[:128], axis=1)
+    assert near.max() < 0.3 * far.min()
+    assert np.abs(rows).max() <= 1
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    again = keras.models.clone_model(loaded).get_layer("embedding")
+    np.testing.assert_array_equal(again.get_weights()[0], rows)
+    narrow = wavenet(WaveNetConfig.preset("tiny", layers=1, channels=2))
+    assert narrow.get_layer("embedding").get_weights()[0].shape == (256, 2)
+
+
 def test_an_unknown_preset_lists_the_known():
     with pytest.raises(InputError, match=r"'huge'.*paper, small, tiny"):
         WaveNetConfig.preset("huge")

@@ -2,6 +2,7 @@
 
     tf-diet evaluate runs/strings --data notes
     tf-diet evaluate runs/strings --data notes --ticket small.keras
+    tf-diet evaluate runs/strings --data notes --json figures.json
 
 The first names the folder that 'tf-diet train' wrote; --ticket measures a
 pruned copy of its model instead. Baselines are a static envelope (trained for
@@ -9,12 +10,14 @@ a minute) for DDSP, the nearest training note for SING, and unigrams and bigrams
 of codes for WaveNet; a model that does not beat them has learned nothing.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 from tf_diet.audio.extraction import extract
 from tf_diet.audio.sources import read_source
 from tf_diet.errors import InputError
+from tf_diet.files import write_text
 from tf_diet.models.trained import Trained
 from tf_diet.report.tables import plain_table
 
@@ -29,6 +32,9 @@ def add_arguments(parser: Any) -> None:
         choices=("valid", "test"),
         default="test",
         help="default: %(default)s",
+    )
+    parser.add_argument(
+        "--json", type=Path, help="write the figures into this file too"
     )
     parser.add_argument("--cache", help="keeps features")
     parser.add_argument("--jobs", type=int, help="processes for features")
@@ -61,6 +67,9 @@ def run(args: Any) -> None:
         ),
         **family.baselines(config, parts["train"], chosen),
     }
+    if args.json:
+        found = {"part": args.part, "clips": len(chosen), "rows": rows}
+        write_text(args.json, json.dumps(found, indent=2))
     print(f"{len(chosen)} {args.part} clips that were not trained on")
     print(
         plain_table(

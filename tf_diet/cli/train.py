@@ -10,8 +10,8 @@
 --data is NSynth's folder, one of 'tf-diet render-notes', or any folder of
 audio files. Clips are split by recording, or as the folder says. Into --out go
 model.keras (the epoch that was best on clips held out as 'valid'),
-training.jsonl (a line an epoch), config.json and templates.npz (how notes go,
-for 'tf-diet generate').
+training.jsonl (a line an epoch), seconds.json (what each stage took),
+config.json and templates.npz (how notes go, for 'tf-diet generate').
 
 SING is trained in three stages, which share --steps: its auto-encoder
 (autoencoder.keras), its generator (generator.keras), and both ends together;
@@ -283,7 +283,7 @@ class _Stages:
             args.seed,
             _KEPT_EVERY,
         )
-        training.run(
+        trained = training.run(
             model,
             Place(0),
             Place(epochs),
@@ -291,6 +291,10 @@ class _Stages:
             title=f"{args.model} {args.preset}, {stage.name}",
         )
         model.load_weights(_best(path))
+        kept = args.out / "seconds.json"
+        took = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+        took[stage.name] = round(trained.seconds, 1)
+        write_text(kept, json.dumps(took))
         save_model(model, path)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
+from tf_diet.audio import mu_law
 from tf_diet.models.presets import Preset
 
 
@@ -66,6 +68,48 @@ WaveNetConfig.presets.register("small")(WaveNetConfig(conditioning=80))
 WaveNetConfig.presets.register("tiny")(
     WaveNetConfig(channels=16, skip_channels=32, conditioning=80)
 )
+
+
+@keras.saving.register_keras_serializable("tf_diet")
+class CodeWaves(keras.initializers.Initializer):
+    """Starts the rows of neighbouring mu-law codes near each other.
+
+    Codes stand for levels. Rows drawn each for itself do not say so, and many
+    thousand steps go by until they are learned to; these are smooth functions
+    of the level: itself, a few powers, and waves of several lengths.
+
+    Args:
+        seed: of the waves.
+
+    Shapes:
+        (codes, channels).
+
+    Source:
+        The waves are random Fourier features: Rahimi and Recht, "Random
+        Features for Large-Scale Kernel Machines", NIPS 2007, section 3.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = seed
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        """Returns the rows."""
+        codes, channels = shape
+        squeezed = np.linspace(-1, 1, codes)
+        level = mu_law.decode(np.arange(codes), codes)
+        random = np.random.default_rng(self.seed)
+        turns = 2.0 ** random.uniform(-2, 3, channels)
+        start = random.uniform(size=channels)
+        rows = np.cos(2 * np.pi * (np.outer(squeezed, turns) + start))
+        plain = [squeezed, level, squeezed**2, squeezed * np.abs(squeezed)]
+        given = np.stack(plain, axis=-1)[:, :channels]
+        rows[:, : given.shape[1]] = given
+        return ops.convert_to_tensor(rows.astype(np.float32), dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {"seed": self.seed}
 
 
 def wavenet(config: WaveNetConfig) -> keras.Model:
@@ -156,7 +200,12 @@ def wavenet(config: WaveNetConfig) -> keras.Model:
         inputs["instrument"] = keras.Input(
             (1,), name="instrument", dtype="int32"
         )
-    x = embedding(config.classes, config.channels, "embedding")(inputs["codes"])
+    x = layers.Embedding(
+        config.classes,
+        config.channels,
+        embeddings_initializer=CodeWaves(next(seeds)),
+        name="embedding",
+    )(inputs["codes"])
     skips = None
     for index in range(config.cycles * config.layers):
         name = f"block_{index}"
