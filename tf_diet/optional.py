@@ -1,9 +1,15 @@
 """Packages that only some of the work needs."""
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 from tf_diet.errors import MissingDependencyError
+
+
+def installed(module: str) -> bool:
+    """Says whether a package is there, without importing it."""
+    return importlib.util.find_spec(module) is not None
 
 
 def require(module: str, extra: str) -> ModuleType:

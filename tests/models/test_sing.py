@@ -133,6 +133,14 @@ def test_the_generator_learns_what_the_encoder_says():
         - encoder(autoencoder).predict(audio, verbose=0),
         atol=1e-5,
     )
+    halves = latent_distance(MINI, autoencoder, scale=2.0)
+    halves.set_weights(model.get_weights())
+    np.testing.assert_allclose(
+        2 * halves.predict(given, verbose=0),
+        model.predict(given, verbose=0),
+        rtol=1e-5,
+        atol=1e-6,
+    )
     none = np.zeros((2, MINI.frames, MINI.latent), "float32")
     model.compile(keras.optimizers.Adam(1e-2), "mse")
     first = model.evaluate(given, none, verbose=0)

@@ -8,7 +8,7 @@ there when it is whole. So a kill costs the files that were being worked on.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +99,8 @@ def extract(
             file can be used.
     """
     how = settings or Settings()
-    for name in names:
-        extractors.get(name)
+    # The functions go along: other processes know those of no script.
+    wanted = {name: extractors.get(name) for name in names}
     if how.samples < max(how.hop, how.mel_hop):
         raise InputError(
             "A clip must hold a frame. Received: "
@@ -108,7 +108,7 @@ def extract(
             f"{how.hop} and {how.mel_hop}. Ask for longer clips."
         )
     folder = Path(cache) if cache is not None else user_cache()
-    tasks = [(note, tuple(names), how, folder) for note in source.notes]
+    tasks = [(note, wanted, how, folder) for note in source.notes]
     clips: list[Clip] = []
     problems = list(source.problems)
     for note, found in zip(
@@ -134,20 +134,18 @@ Found = tuple[int, dict[str, Path]] | str
 
 
 def _of_file(
-    note: Note, names: Sequence[str], how: Settings, folder: Path
+    note: Note, wanted: Mapping[str, Compute], how: Settings, folder: Path
 ) -> Found:
     """Returns how many clips a file gives and where they are, or why not."""
     try:
         key = _key(note, how)
-        paths = {name: folder / f"{key}-{name}.npy" for name in names}
+        paths = {name: folder / f"{key}-{name}.npy" for name in wanted}
         sizes = {name: _whole(path) for name, path in paths.items()}
         missing = [name for name, size in sizes.items() if size is None]
         if missing:
             clips = _clips(note, how)
             for name in missing:
-                values = [
-                    extractors.get(name)(c, note.pitch, how) for c in clips
-                ]
+                values = [wanted[name](c, note.pitch, how) for c in clips]
                 with files.replacing(paths[name]) as temporary:
                     np.save(temporary, np.stack(values))
             return len(clips), paths

@@ -1,11 +1,10 @@
 """Work on many files, spread over processes."""
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
+from tf_diet import optional
 from tf_diet.progress import track
 
 T = TypeVar("T")
@@ -33,8 +32,11 @@ def in_parallel(
     if count <= 1:
         yield from (function(*task) for task in track(tasks, title))
         return
-    # A fork would copy whatever threads the caller's frameworks run.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context) as pool:
-        done = pool.map(function, *zip(*tasks, strict=True), chunksize=chunk)
-        yield from track(done, title, total=len(tasks))
+    joblib = optional.require("joblib", extra="audio")
+    # Its processes are fresh ones: a fork would copy whatever threads the
+    # caller's frameworks run. Nor do they run the caller's script again.
+    pool = joblib.Parallel(
+        count, backend="loky", return_as="generator", batch_size=chunk
+    )
+    done = pool(joblib.delayed(function)(*task) for task in tasks)
+    yield from track(done, title, total=len(tasks))

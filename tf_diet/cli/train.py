@@ -267,7 +267,7 @@ class _Stages:
         epochs = max(1, round(steps / _STEPS_AN_EPOCH))
         each = -(-steps // epochs)
         keras.utils.set_random_seed(args.seed)
-        model = stage.build(models)
+        model = stage.build(models, self.parts["train"])
         family.compile(model, stage, epochs * each)
         batches = self.parts["train"].batches(
             stage.examples, batch=family.batch, steps=each, seed=args.seed

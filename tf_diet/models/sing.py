@@ -243,13 +243,16 @@ def sing(config: SINGConfig, *trained: keras.Model) -> keras.Model:
 
 
 def latent_distance(
-    config: SINGConfig, autoencoder: keras.Model
+    config: SINGConfig, autoencoder: keras.Model, scale: float = 1.0
 ) -> keras.Model:
     """Builds what the generator is trained in, beside a frozen encoder.
 
     Args:
         config: the sizes.
         autoencoder: that lends its encoder.
+        scale: what the distance is divided by, such as the root mean square
+            of what the encoder makes of the training set: then a generator
+            that gives zeros is at a distance of 1.
 
     Shapes:
         Inputs as of `sing_generator`, and audio (batch, samples). Output
@@ -266,6 +269,7 @@ def latent_distance(
     inputs, latent = build.generator(config.frames)
     audio = keras.Input((config.samples,), name="audio")
     apart = layers.Subtract(name="apart")([latent, build.encoder(audio)])
+    apart = layers.Rescaling(1 / scale, name="by_scale")(apart)
     model = keras.Model(
         {**inputs, "audio": audio}, apart, name="sing_latent_distance"
     )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from tf_diet import optional
 from tf_diet.audio import losses, metrics
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.scores import NoteEvent
@@ -77,7 +78,8 @@ class Stage:
 
     Args:
         name: of the stage.
-        build: returns its model, fresh or from those of the stages before.
+        build: returns its model, fresh or from those of the stages before
+            and the training clips.
         examples: makes one example of a clip.
         whole: returns inputs and targets of whole clips, to judge on.
         loss: what is trained on.
@@ -86,7 +88,7 @@ class Stage:
     """
 
     name: str
-    build: Callable[[Mapping[str, keras.Model]], keras.Model]
+    build: Callable[[Mapping[str, keras.Model], Extracted], keras.Model]
     examples: Make
     whole: Callable[[Extracted], tuple[Any, Any]]
     loss: keras.losses.Loss
@@ -156,7 +158,7 @@ class Family(abc.ABC):
         return (
             Stage(
                 "model",
-                lambda before: self.build(config),
+                lambda before, train: self.build(config),
                 self.examples(config),
                 partial(self.whole, config),
                 self.loss(config),
@@ -232,11 +234,27 @@ class Family(abc.ABC):
         ]
         return {
             "loss": float(np.mean(found)),
-            "loudness error (dB)": losses.loudness_error(y_true, y_pred),
+            **self.heard_apart(config, y_true, y_pred),
+        }
+
+    def heard_apart(
+        self, config: Any, y_true: np.ndarray, y_pred: np.ndarray
+    ) -> dict[str, float]:
+        """Returns how far sounds are apart, in what an ear tells.
+
+        ViSQOL of the first few, where its extra is installed.
+        """
+        rate = self.settings(config, 1.0).sample_rate
+        found = {
+            "loudness error (dB)": losses.loudness_error(y_true, y_pred, rate),
             "log-spectral distance (dB)": metrics.log_spectral_distance(
                 y_true, y_pred
             ),
         }
+        if optional.installed("visqol"):
+            pair = y_true[:_HEARD], y_pred[:_HEARD]
+            found["ViSQOL"] = metrics.visqol(*pair, rate)
+        return found
 
     def heard(self, held: Extracted) -> Extracted:
         """Returns a few notes of known pitch, to listen to what is made."""

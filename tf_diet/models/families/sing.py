@@ -1,6 +1,6 @@
 """SING: notes from their symbols, and its auto-encoder alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from tf_diet.models.families.base import (
 )
 from tf_diet.models.sing import (
     SINGConfig,
+    encoder,
     latent_distance,
     sing,
     sing_autoencoder,
@@ -40,6 +41,8 @@ from tf_diet.models.sing import (
 _FALL = 60.0
 # Velocities are MIDI's own; 0 stands for notes without one.
 _VELOCITIES = 128
+# Clips that tell how large the latents are, at most.
+_SCALED = 64
 
 
 class _SING(Family):
@@ -183,7 +186,7 @@ class SINGFamily(_SING):
         return (
             Stage(
                 "autoencoder",
-                lambda before: first.build(config),
+                lambda before, train: first.build(config),
                 first.examples(config),
                 partial(first.whole, config),
                 loss,
@@ -192,7 +195,7 @@ class SINGFamily(_SING):
             ),
             Stage(
                 "generator",
-                lambda before: latent_distance(config, before["autoencoder"]),
+                partial(self._generator, config),
                 sing_latents(config),
                 partial(self._latents, config),
                 keras.losses.MeanSquaredError(),
@@ -201,7 +204,7 @@ class SINGFamily(_SING):
             ),
             Stage(
                 "model",
-                lambda before: sing(config, *before.values()),
+                lambda before, train: sing(config, *before.values()),
                 self.examples(config),
                 partial(self.whole, config),
                 loss,
@@ -218,6 +221,22 @@ class SINGFamily(_SING):
     def whole(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
         return note_symbols(config, held.labels()), self.sounds(config, held)
+
+    def _generator(
+        self,
+        config: SINGConfig,
+        before: Mapping[str, keras.Model],
+        train: Extracted,
+    ) -> keras.Model:
+        """Builds the model of the second stage."""
+        autoencoder = before["autoencoder"]
+        every = -(-len(train) // _SCALED)
+        some = replace(train, clips=tuple(train.clips[::every]))
+        latents = self.predicted(
+            encoder(autoencoder), self.sounds(config, some)
+        )
+        scale = float(np.sqrt(np.mean(latents**2)))
+        return latent_distance(config, autoencoder, max(scale, 1e-6))
 
     def _latents(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
         """Returns `whole` of the second stage."""

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.audio import baselines, features, losses, mu_law
+from tf_diet.audio import baselines, features, mu_law
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.metrics import BitsPerSample
 from tf_diet.audio.scores import NoteEvent
@@ -96,7 +96,7 @@ class WaveNetFamily(Family):
         )
         y = found["audio"]
         return {
-            "loudness error (dB)": losses.loudness_error(y, made),
+            **self.heard_apart(config, y, made),
             **self.in_tune(held, y, made),
         }
 
