@@ -21,7 +21,7 @@ SIZES = {
     "sing-autoencoder": SING,
 }
 # Epochs of each stage, where there are several.
-STAGES = {"sing": {"autoencoder": 2, "generator": 1, "model": 1}}
+STAGES = {"sing": {"autoencoder": 1, "generator": 1, "model": 2}}
 
 BESIDE = {
     "ddsp": ["static envelope", "loudness error (dB)"],
@@ -113,7 +113,7 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     sounds, tmp_path, capsys, monkeypatch, model
 ):
     assert set(SIZES) == set(families.names())
-    monkeypatch.setattr(train, "_STEPS_AN_EPOCH", 2)
+    monkeypatch.setattr(families.get(model), "epoch", 2)
     monkeypatch.setattr(train, "_KEPT_EVERY", 0.0)
     monkeypatch.setattr(kinds, "_STATIC_STEPS", 2)
     whole = line(sounds, tmp_path / "whole", model, "--steps", "6")

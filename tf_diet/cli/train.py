@@ -46,7 +46,6 @@ from tf_diet.lottery.training import Place, Training
 from tf_diet.models.families import Family, Stage, families
 from tf_diet.models.trained import ranges
 
-_STEPS_AN_EPOCH = 250
 # Seconds between two states that are kept.
 _KEPT_EVERY = 30.0
 
@@ -264,7 +263,7 @@ class _Stages:
         """Trains a fresh model, or goes on where a kill left it."""
         args, family = self.args, self.family
         steps = max(1, round(stage.share * args.steps))
-        epochs = max(1, round(steps / _STEPS_AN_EPOCH))
+        epochs = max(1, round(steps / family.epoch))
         each = -(-steps // epochs)
         keras.utils.set_random_seed(args.seed)
         model = stage.build(models, self.parts["train"])

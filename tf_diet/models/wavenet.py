@@ -64,7 +64,11 @@ class WaveNetConfig(Preset):
 WaveNetConfig.presets.register("paper")(
     WaveNetConfig(channels=128, skip_channels=256, conditioning=80)
 )
-WaveNetConfig.presets.register("small")(WaveNetConfig(conditioning=80))
+# A shorter receptive field, 32 ms: crops are shorter by it, and in a given time
+# there are more steps.
+WaveNetConfig.presets.register("small")(
+    WaveNetConfig(layers=8, conditioning=80)
+)
 WaveNetConfig.presets.register("tiny")(
     WaveNetConfig(channels=16, skip_channels=32, conditioning=80)
 )

@@ -103,6 +103,7 @@ class Family(abc.ABC):
         config: of its sizes.
         features: of sounds that it needs, see `extract`.
         batch: examples a step.
+        epoch: steps between two looks at held-out clips.
         warmup: steps in which the learning rate rises.
         jit: compile a step with XLA on TensorFlow, where that is faster.
     """
@@ -110,6 +111,7 @@ class Family(abc.ABC):
     config: ClassVar[type[Preset]]
     features: ClassVar[tuple[str, ...]]
     batch: ClassVar[int] = 8
+    epoch: ClassVar[int] = 250
     warmup: ClassVar[int] = 500
     jit: ClassVar[bool] = True
 

@@ -191,7 +191,7 @@ class SINGFamily(_SING):
                 partial(first.whole, config),
                 loss,
                 rate,
-                share=0.5,
+                share=0.3,
             ),
             Stage(
                 "generator",
@@ -200,7 +200,7 @@ class SINGFamily(_SING):
                 partial(self._latents, config),
                 keras.losses.MeanSquaredError(),
                 rate,
-                share=0.3,
+                share=0.2,
             ),
             Stage(
                 "model",
@@ -210,7 +210,7 @@ class SINGFamily(_SING):
                 loss,
                 # Both ends are near where they should be.
                 rate / 3,
-                share=0.2,
+                share=0.5,
             ),
         )
 

@@ -34,6 +34,7 @@ class WaveNetFamily(Family):
     features = ("audio", "log_mel")
     # Many small steps: in a given time they come further than few large ones.
     batch = 2
+    epoch = 2000
 
     def courses(self, config: WaveNetConfig) -> tuple[str, ...]:
         """See `Family.courses`."""
@@ -48,8 +49,8 @@ class WaveNetFamily(Family):
         return wavenet(config)
 
     def examples(self, config: WaveNetConfig) -> Make:
-        """See `Family.examples`: a quarter second and a receptive field."""
-        least = -(-(config.receptive_field + 4000) // config.hop)
+        """See `Family.examples`: a tenth of a second and a receptive field."""
+        least = -(-(config.receptive_field + 1500) // config.hop)
         return wavenet_examples(config, frames=least)
 
     def whole(self, config: WaveNetConfig, held: Extracted) -> tuple[Any, Any]:
@@ -70,7 +71,7 @@ class WaveNetFamily(Family):
 
     def rate(self, config: WaveNetConfig) -> float:
         """See `Family.rate`."""
-        return 3e-3 if config.channels <= 32 else 1e-3
+        return 2e-3 if config.channels <= 32 else 1e-3
 
     def figures(
         self, model: keras.Model, config: WaveNetConfig, held: Extracted
