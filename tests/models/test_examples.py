@@ -140,6 +140,45 @@ def test_a_crops_weighed_logits_are_those_of_the_whole_note(held):
         )
 
 
+def test_wavenet_crops_come_at_other_pitches(held):
+    make = wavenet_examples(NET, frames=16, gain=0, shift=5.0)
+    rng = np.random.default_rng(0)
+    clip, moved, begun = held.clips[0], [], 0
+    for _ in range(40):
+        x, y, weights = make(held, clip, rng)
+        sound = mu_law.decode(y)
+        peak = np.abs(np.fft.rfft(sound * np.hanning(1280), 2**17)).argmax()
+        hertz = 440 * 2 ** ((60 - 69) / 12)
+        moved.append(12 * np.log2(peak * 8000 / 2**17 / hertz))
+        # The frames are of what is heard, where a crop tells all of it: their
+        # windows reach 27 ms to both sides.
+        first = 0 if weights[0] else 4
+        begun += first == 0
+        heard = log_mel(sound, 8000, 80)[first:-4]
+        loud = heard > heard.max() - 0.2
+        np.testing.assert_allclose(
+            x["conditioning"][first:-4][loud], heard[loud], atol=0.02
+        )
+    assert 0 < begun < 40
+    assert -5.1 < min(moved) < -3.5
+    assert 3.5 < max(moved) < 5.1
+
+
+def test_a_crop_at_its_own_pitch_is_itself(held):
+    for clip in held.clips[:3]:
+        (x, y, weights), (x2, y2, weights2) = (
+            wavenet_examples(NET, frames=4, gain=0, shift=shift)(
+                held, clip, np.random.default_rng(3)
+            )
+            for shift in (0.0, 1e-9)
+        )
+        np.testing.assert_array_equal(weights, weights2)
+        np.testing.assert_allclose(y, y2, atol=1)
+        np.testing.assert_allclose(
+            x["conditioning"], x2["conditioning"], atol=0.01
+        )
+
+
 def test_wavenet_crops_come_at_other_levels(held):
     make = wavenet_examples(NET, frames=4, gain=6.0)
     rng = np.random.default_rng(0)

@@ -5,16 +5,21 @@ comes from the generator that it is given.
 """
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import numpy as np
 
+from tf_diet import optional
 from tf_diet.audio import mu_law
 from tf_diet.audio.clips import Clip, Extracted
-from tf_diet.audio.features import amplified
+from tf_diet.audio.features import amplified, log_mel
 from tf_diet.errors import InputError
 from tf_diet.models.sing import SINGConfig, symbols
 from tf_diet.models.wavenet import WaveNetConfig
+
+# Seconds beside a frame that its spectrum may reach.
+_AROUND = 0.064
 
 Make = Callable[[Extracted, Clip, np.random.Generator], Any]
 
@@ -52,12 +57,15 @@ def ddsp_examples(frames: int = 100, latent: bool = False) -> Make:
 
 
 def wavenet_examples(
-    config: WaveNetConfig, frames: int = 16, gain: float = 6.0
+    config: WaveNetConfig,
+    frames: int = 16,
+    gain: float = 6.0,
+    shift: float = 0.0,
 ) -> Make:
     """Returns what makes crops for a WaveNet, with weights of samples.
 
-    Few notes are learned by heart: each crop comes at another level, its codes
-    and its frames alike.
+    Few notes are learned by heart: each crop comes at another level and, with
+    `shift`, at another pitch, its codes and its frames alike.
 
     A crop from within a note is read as if silence had been before it. What
     that falsifies, the first receptive field, weighs nothing; the start of a
@@ -68,6 +76,8 @@ def wavenet_examples(
         frames: of conditioning in a crop, more than a receptive field.
         gain: the level is changed by up to this, in dB, up or down, but not
             beyond full scale.
+        shift: the pitch is changed by up to this, in semitones, up or down,
+            by playing the sound faster or slower.
 
     Shapes:
         x: codes (samples,), conditioning (frames, features), instrument (1,)
@@ -93,17 +103,20 @@ def wavenet_examples(
                 "Extract them with Settings(mel_hop=config.hop)."
             )
         start = _start(held.settings.frames(config.hop), frames, random)
-        first = start * config.hop
-        audio = held.value(clip, "audio")[first : first + size]
+        if shift:
+            ratio = 2 ** (random.uniform(-shift, shift) / 12)
+            audio, told = _played(held, clip, start, frames, ratio)
+        else:
+            first = start * config.hop
+            audio = held.value(clip, "audio")[first : first + size]
+            told = held.value(clip, "log_mel")[start : start + frames]
         room = -20 * np.log10(max(float(np.abs(audio).max()), 1e-5))
         level = float(random.uniform(-gain, max(min(gain, room), -gain)))
         codes = mu_law.encode(audio * 10 ** (level / 20), config.classes)
         inputs, targets = mu_law.teacher(codes[None], config.classes)
         x = {"codes": inputs[0]}
         if config.conditioning:
-            x["conditioning"] = amplified(
-                held.value(clip, "log_mel")[start : start + frames], level
-            )
+            x["conditioning"] = amplified(told, level)
         if config.instruments:
             x["instrument"] = held.value(clip, "instrument")[None]
         weights = np.ones(size, np.float32)
@@ -113,6 +126,32 @@ def wavenet_examples(
         return x, targets[0], weights * (size / weights.sum())
 
     return make
+
+
+def _played(
+    held: Extracted, clip: Clip, start: int, frames: int, ratio: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a crop played so many times as fast, and its frames.
+
+    It begins at frame `start` of the clip, or so much sooner that it ends with
+    the clip.
+    """
+    soxr = optional.require("soxr", extra="audio")
+    hop, rate = held.settings.mel_hop, held.settings.sample_rate
+    audio = held.value(clip, "audio")
+    size = frames * hop
+    first = min(start * hop, max(0, len(audio) - ceil(size * ratio)))
+    # Frames look at what is around them: the crop is cut after they are found.
+    beside = ceil(_AROUND * rate / hop)
+    before = ceil(beside * hop * ratio)
+    after = ceil((size + beside * hop) * ratio)
+    padded = np.pad(audio, (before, after))[first : first + before + after]
+    played = soxr.resample(padded, ratio * rate, rate)
+    origin = round(before / ratio)
+    heard = played[origin - beside * hop :][: size + 2 * beside * hop]
+    heard = of_length(heard, size + 2 * beside * hop)
+    found = log_mel(heard, rate, hop)[beside : beside + frames]
+    return heard[beside * hop :][:size], found
 
 
 def sing_examples(

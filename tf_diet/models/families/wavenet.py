@@ -51,7 +51,7 @@ class WaveNetFamily(Family):
     def examples(self, config: WaveNetConfig) -> Make:
         """See `Family.examples`: a tenth of a second and a receptive field."""
         least = -(-(config.receptive_field + 1500) // config.hop)
-        return wavenet_examples(config, frames=least)
+        return wavenet_examples(config, frames=least, shift=5.0)
 
     def whole(self, config: WaveNetConfig, held: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
