@@ -7,8 +7,8 @@
 
 `train` is `tf-diet train` and `tf-diet evaluate` as a user calls them, and adds
 a line to the results; it goes on where a kill left it. `play` writes three
-notes of each model. Run one at a time, and nothing beside it: the time that a
-training takes is a result.
+notes of each model that was trained. Run one at a time, and nothing beside it:
+the time that a training takes is a result.
 """
 
 import argparse
@@ -69,7 +69,8 @@ def show(args):
         "sounds its pitch where the note that was made does too (pYIN, 50 "
         "cents; the pitch is told to DDSP, so it says nothing there). Written "
         "by `tests/benchmarks/sounds.py`. Three notes of each are in "
-        "[docs/sounds](../sounds).",
+        "[docs/sounds](../sounds): A4 of a violin, G4 of an oboe, C5 of a "
+        "trumpet.",
     ]
     texts = args.file.read_text("utf-8").splitlines()
     for line in map(json.loads, texts):
@@ -102,6 +103,9 @@ def play(args):
     """Writes three notes of each model."""
     args.sounds.mkdir(parents=True, exist_ok=True)
     for model in MODELS:
+        if not (args.runs / model / "model.keras").exists():
+            print(f"{model}: not trained in {args.runs}, left out")
+            continue
         for name, (instrument, notes) in NOTES.items():
             call(
                 *("generate", args.runs / model, "--instrument", instrument),

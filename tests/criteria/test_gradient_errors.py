@@ -37,6 +37,14 @@ def broken():
         (None, lambda x, y: (x, y[:5]), "obd", "40 samples .*5 samples"),
         (None, lambda x, y: (x, y * np.nan), "obd", "target must be finite"),
         (None, lambda x, y: (x[:0], y[:0]), "obd", "is empty"),
+        (None, lambda x, y: (x, y, y[:5]), "obd", r"weights.*\(5, 1\).*for 40"),
+        (None, lambda x, y: (x, y, y + np.inf), "obd", "weights are finite"),
+        (
+            None,
+            lambda x, y: iter([(x, y, y), (x, y)]),
+            "obd",
+            "all have sample weights, or none",
+        ),
         (None, lambda x, y: iter(()), "obd", "dataset without batches"),
         (None, lambda x, y: 3, "obd", "Received"),
         (

@@ -311,6 +311,39 @@ def test_forms_of_data():
     assert np.isfinite(scores(model, Batches(), "taylor")).all()
 
 
+def test_examples_weigh_as_in_training():
+    model, (x, y), _, (gradients, _) = linear()
+    weights = np.random.default_rng(5).uniform(0, 3, 40)
+    wanted = (weights[:, None, None] * gradients).mean(axis=0)
+
+    def batches():
+        for start in range(0, 40, 10):
+            rows = slice(start, start + 10)
+            yield x[rows], y[rows], weights[rows]
+
+    for data in ((x, y, weights), (x, [y], [weights]), batches()):
+        _, found = gathered(model, data)
+        np.testing.assert_allclose(
+            found["units/kernel"].mean, wanted, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_weights_of_one_output_are_how_often_it_counts():
+    model, ([x, code], y) = mixed(), mixed_data()
+    often = np.array([1, 0, 3, 2, 1, 4])
+    weights = [np.ones(6), often.astype(float)]
+    _, found = gathered(model, ([x, code], y, weights))
+    rows = np.repeat(np.arange(6), often)
+    again = [x[rows], code[rows]], [value[rows] for value in y]
+    _, repeated = gathered(model, again, batch_size=11)
+    _, plain = gathered(model, ([x, code], y))
+    got, wanted = (f["b/bias"].mean for f in (found, repeated))
+    np.testing.assert_allclose(got * 6 / 11, wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        found["a/bias"].mean, plain["a/bias"].mean, rtol=1e-5
+    )
+
+
 def test_a_model_for_one_batch_size_gets_full_batches():
     image = keras.Input(batch_shape=(4, 2))
     model = keras.Model(

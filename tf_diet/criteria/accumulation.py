@@ -45,8 +45,8 @@ def accumulate(
     Args:
         model: compiled with a loss; it is left as it was.
         graph: its channel graph.
-        data: `(x, y)`, y an array or a list or dict of one for each output,
-            or batches of such.
+        data: `(x, y)` or `(x, y, sample_weight)`, y an array or a list or
+            dict of one for each output, or batches of such.
         kinds: of "mean", "absolute" and "square" those that are needed.
         batch_size: the most examples of which a gradient is taken at a time.
         seed: of the examples and their order.
@@ -76,8 +76,7 @@ def accumulate(
         recorder.build(model.trainable_variables)
         for rows in track(batches, "accumulating gradients"):
             recorder.share.assign(len(rows) / size)
-            x, y = examples.batch(rows)
-            _step(still, x, y)
+            _step(still, *examples.batch(rows))
         found = recorder.found(model.trainable_variables)
     accumulated = {
         path: found[id(variable)]
@@ -168,24 +167,32 @@ class _Still(keras.Model):
 
 @dataclass(frozen=True, eq=False)
 class _Examples:
-    """Inputs and targets as flat arrays, and how to give them to a model."""
+    """What a step takes as flat arrays, and how to give them to a model."""
 
     inputs: tuple[Array, ...]
     targets: tuple[Array, ...]
+    weights: tuple[Array, ...]
     order: Ints
     graph: ChannelGraph
     structure: Any
+    weight_structure: Any
 
-    def batch(self, rows: Ints) -> tuple[Any, Any]:
+    def batch(self, rows: Ints) -> tuple[Any, Any, Any]:
         walked, rows = self.graph.walk, self.order[rows]
         given = {
             key: array[rows].astype(walked.tensors[key].dtype)
             for key, array in zip(walked.inputs, self.inputs, strict=True)
         }
-        y = [_for_keras(array[rows]) for array in self.targets]
+        y, weights = (
+            [_for_keras(array[rows]) for array in arrays]
+            for arrays in (self.targets, self.weights)
+        )
         return (
             walked.pack(walked.input_structure, given),
             keras.tree.pack_sequence_as(self.structure, y),
+            keras.tree.pack_sequence_as(self.weight_structure, weights)
+            if weights
+            else None,
         )
 
 
@@ -217,9 +224,11 @@ def _load(
     """Reads and checks examples, and puts them into their own order."""
     inputs: list[tuple[Array, ...]] = []
     targets: list[list[Array]] = []
+    weights: list[list[Array]] = []
     structure: Any = None
+    weighing: Any = None
     count = size = 0
-    for x, y in _pairs(data, seed):
+    for x, y, weight in _triples(data, seed):
         structure = _structured(names, y)
         targets.append(keras.tree.flatten(structure))
         for target in targets[-1]:
@@ -228,19 +237,46 @@ def _load(
                 graph.walk, (x, target), targets=True, seed=seed
             )
         inputs.append(loaded.inputs)
-        count += len(loaded.rows)
-        size += sum(a.nbytes for a in (*loaded.inputs, *targets[-1]))
+        rows = len(loaded.rows)
+        if weight is not None:
+            weighing = keras.tree.map_structure(np.asarray, weight)
+        weights.append(_checked_weights(weight, rows))
+        count += rows
+        size += sum(
+            a.nbytes for a in (*loaded.inputs, *targets[-1], *weights[-1])
+        )
         if count >= calibration.MOST_EXAMPLES or size >= calibration.MOST_BYTES:
             break
     if not inputs:
         # The one place that says what calibration data must be.
         calibration.load(graph.walk, iter(()), targets=True, seed=seed)
-    x, y = (
-        [calibration.join(column) for column in zip(*parts, strict=True)]
-        for parts in (inputs, targets)
+    if len({len(found) for found in weights}) > 1:
+        raise InputError(
+            "Batches must all have sample weights, or none. Received: batches "
+            "with and without. Give weights of ones to those without."
+        )
+    x, y, weight = (
+        tuple(calibration.join(column) for column in zip(*parts, strict=True))
+        for parts in (inputs, targets, weights)
     )
-    order = by_content([*x, *y], seed)
-    return _Examples(tuple(x), tuple(y), order, graph, structure)
+    order = by_content([*x, *y, *weight], seed)
+    return _Examples(x, y, weight, order, graph, structure, weighing)
+
+
+def _checked_weights(weights: Any, rows: int) -> list[Array]:
+    """Returns sample weights as flat arrays; none where there are none."""
+    given = [] if weights is None else keras.tree.flatten(weights)
+    found = [np.asarray(array) for array in given]
+    for array in found:
+        fits = array.ndim and len(array) == rows and array.dtype.kind in "fiub"
+        if not fits or not np.isfinite(array).all():
+            raise InputError(
+                "Sample weights are finite numbers, one or more for each "
+                f"example. Received: shape {array.shape} and dtype "
+                f"{array.dtype} for {rows} examples. Pass them as model.fit "
+                "takes them, or leave them out."
+            )
+    return found
 
 
 def _check_numbers(target: Array | None) -> None:
@@ -251,8 +287,8 @@ def _check_numbers(target: Array | None) -> None:
         )
 
 
-def _pairs(data: Any, seed: int) -> Iterator[tuple[Any, Any]]:
-    """Yields inputs and targets, all at once or in batches."""
+def _triples(data: Any, seed: int) -> Iterator[tuple[Any, Any, Any]]:
+    """Yields inputs, targets and weights, all at once or in batches."""
     if isinstance(data, keras.utils.PyDataset):
         batches: Any = calibration.shuffled(data, seed)
     elif isinstance(data, tuple | list | Mapping) or not hasattr(
@@ -262,8 +298,9 @@ def _pairs(data: Any, seed: int) -> Iterator[tuple[Any, Any]]:
     else:
         batches = (data,) if hasattr(data, "shape") else data
     for batch in batches:
-        pair = isinstance(batch, tuple) and len(batch) in (2, 3)
-        yield (batch[0], batch[1]) if pair else (batch, None)
+        known = isinstance(batch, tuple) and len(batch) in (2, 3)
+        x, y, weight = (*batch, None)[:3] if known else (batch, None, None)
+        yield x, y, weight
 
 
 def _structured(names: Sequence[str], y: Any) -> Any:
@@ -311,9 +348,9 @@ def _batches(
     return used, [rows[start : start + size] for start in range(0, used, size)]
 
 
-def _step(still: keras.Model, x: Any, y: Any) -> None:
+def _step(still: keras.Model, x: Any, y: Any, weights: Any) -> None:
     try:
-        still.train_on_batch(x, y)
+        still.train_on_batch(x, y, weights)
     except (KeyError, TypeError, ValueError) as error:
         shapes = [array.shape for array in keras.tree.flatten(y)]
         raise InputError(

@@ -54,7 +54,7 @@ def plan(
         model: a functional or Sequential Keras model; it is not touched.
         data: calibration data, `(x, y)` as `fit` takes them, a `PyDataset`
             or a `tf.data.Dataset`; criteria that look at weights alone need
-            none.
+            none. Sample weights, if any, count for criteria of gradients.
         rate: the share of the model's parameters to remove, in (0, 1); this
             or `to`, not both.
         to: what the smaller model may cost: units go until every bound of
