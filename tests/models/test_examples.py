@@ -1,5 +1,7 @@
 """Crops are what each model trains on."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -162,6 +164,17 @@ def test_wavenet_crops_come_at_other_pitches(held):
     assert 0 < begun < 40
     assert -5.1 < min(moved) < -3.5
     assert 3.5 < max(moved) < 5.1
+
+
+def test_what_is_told_no_frames_needs_none(held):
+    config = dataclasses.replace(NET, conditioning=0)
+    clip = held.clips[0]
+    paths = {k: v for k, v in clip.paths.items() if k != "log_mel"}
+    clip = dataclasses.replace(clip, paths=paths)
+    for shift in (0.0, 5.0):
+        make = wavenet_examples(config, frames=4, shift=shift)
+        x, _, _ = make(held, clip, np.random.default_rng(0))
+        assert set(x) == {"codes", "instrument"}
 
 
 def test_a_crop_at_its_own_pitch_is_itself(held):

@@ -246,12 +246,26 @@ def mfcc(
     return found.T.astype(np.float32)
 
 
+def reach(sample_rate: int, hop: int) -> int:
+    """Returns the samples on either side of a block that its frame sees.
+
+    Args:
+        sample_rate: samples a second.
+        hop: samples a frame.
+    """
+    return -(-(_window(sample_rate, hop) - hop) // 2)
+
+
+def _window(sample_rate: int, hop: int) -> int:
+    return _power_of_two(max(0.064 * sample_rate, hop))
+
+
 def _centred(
     audio: np.ndarray, sample_rate: int, hop: int
 ) -> tuple[np.ndarray, int]:
     """Returns power spectra centred on blocks, 1 for a full-scale sine."""
     audio = _checked(audio, hop)
-    window = _power_of_two(max(0.064 * sample_rate, hop))
+    window = _window(sample_rate, hop)
     before = (window - hop) // 2
     frames = len(audio) // hop
     padded = np.pad(audio, (before, window - hop - before))

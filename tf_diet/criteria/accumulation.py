@@ -238,9 +238,11 @@ def _load(
             )
         inputs.append(loaded.inputs)
         rows = len(loaded.rows)
+        weights.append([])
         if weight is not None:
             weighing = keras.tree.map_structure(np.asarray, weight)
-        weights.append(_checked_weights(weight, rows))
+            weights[-1] = keras.tree.flatten(weighing)
+        _check_weights(weights[-1], rows)
         count += rows
         size += sum(
             a.nbytes for a in (*loaded.inputs, *targets[-1], *weights[-1])
@@ -263,11 +265,8 @@ def _load(
     return _Examples(x, y, weight, order, graph, structure, weighing)
 
 
-def _checked_weights(weights: Any, rows: int) -> list[Array]:
-    """Returns sample weights as flat arrays; none where there are none."""
-    given = [] if weights is None else keras.tree.flatten(weights)
-    found = [np.asarray(array) for array in given]
-    for array in found:
+def _check_weights(weights: Sequence[Array], rows: int) -> None:
+    for array in weights:
         fits = array.ndim and len(array) == rows and array.dtype.kind in "fiub"
         if not fits or not np.isfinite(array).all():
             raise InputError(
@@ -276,7 +275,6 @@ def _checked_weights(weights: Any, rows: int) -> list[Array]:
                 f"{array.dtype} for {rows} examples. Pass them as model.fit "
                 "takes them, or leave them out."
             )
-    return found
 
 
 def _check_numbers(target: Array | None) -> None:

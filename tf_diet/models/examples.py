@@ -13,13 +13,10 @@ import numpy as np
 from tf_diet import optional
 from tf_diet.audio import mu_law
 from tf_diet.audio.clips import Clip, Extracted
-from tf_diet.audio.features import amplified, log_mel
+from tf_diet.audio.features import amplified, log_mel, reach
 from tf_diet.errors import InputError
 from tf_diet.models.sing import SINGConfig, symbols
 from tf_diet.models.wavenet import WaveNetConfig
-
-# Seconds beside a frame that its spectrum may reach.
-_AROUND = 0.064
 
 Make = Callable[[Extracted, Clip, np.random.Generator], Any]
 
@@ -103,20 +100,29 @@ def wavenet_examples(
                 "Extract them with Settings(mel_hop=config.hop)."
             )
         start = _start(held.settings.frames(config.hop), frames, random)
+        first, rate = start * config.hop, held.settings.sample_rate
+        audio = held.value(clip, "audio")
         if shift:
             ratio = 2 ** (random.uniform(-shift, shift) / 12)
-            audio, told = _played(held, clip, start, frames, ratio)
+            # Frames see what is around them: the crop is cut from more.
+            beside = -(-reach(rate, config.hop) // config.hop)
+            margin = beside * config.hop
+            heard = _played(audio, first, size, margin, ratio, rate)
+            audio = heard[margin : margin + size]
         else:
-            first = start * config.hop
-            audio = held.value(clip, "audio")[first : first + size]
-            told = held.value(clip, "log_mel")[start : start + frames]
+            audio = audio[first : first + size]
         room = -20 * np.log10(max(float(np.abs(audio).max()), 1e-5))
         level = float(random.uniform(-gain, max(min(gain, room), -gain)))
         codes = mu_law.encode(audio * 10 ** (level / 20), config.classes)
         inputs, targets = mu_law.teacher(codes[None], config.classes)
         x = {"codes": inputs[0]}
         if config.conditioning:
-            x["conditioning"] = amplified(told, level)
+            told = (
+                log_mel(heard, rate, config.hop)[beside:]
+                if shift
+                else held.value(clip, "log_mel")[start:]
+            )
+            x["conditioning"] = amplified(told[:frames], level)
         if config.instruments:
             x["instrument"] = held.value(clip, "instrument")[None]
         weights = np.ones(size, np.float32)
@@ -129,29 +135,24 @@ def wavenet_examples(
 
 
 def _played(
-    held: Extracted, clip: Clip, start: int, frames: int, ratio: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a crop played so many times as fast, and its frames.
+    audio: np.ndarray,
+    first: int,
+    size: int,
+    margin: int,
+    ratio: float,
+    rate: int,
+) -> np.ndarray:
+    """Returns a crop played so many times as fast, with margins around it.
 
-    It begins at frame `start` of the clip, or so much sooner that it ends with
-    the clip.
+    It begins at a sample, or so much sooner that it ends with the sound.
     """
     soxr = optional.require("soxr", extra="audio")
-    hop, rate = held.settings.mel_hop, held.settings.sample_rate
-    audio = held.value(clip, "audio")
-    size = frames * hop
-    first = min(start * hop, max(0, len(audio) - ceil(size * ratio)))
-    # Frames look at what is around them: the crop is cut after they are found.
-    beside = ceil(_AROUND * rate / hop)
-    before = ceil(beside * hop * ratio)
-    after = ceil((size + beside * hop) * ratio)
+    first = min(first, max(0, len(audio) - ceil(size * ratio)))
+    before, after = ceil(margin * ratio), ceil((size + margin) * ratio)
     padded = np.pad(audio, (before, after))[first : first + before + after]
     played = soxr.resample(padded, ratio * rate, rate)
-    origin = round(before / ratio)
-    heard = played[origin - beside * hop :][: size + 2 * beside * hop]
-    heard = of_length(heard, size + 2 * beside * hop)
-    found = log_mel(heard, rate, hop)[beside : beside + frames]
-    return heard[beside * hop :][:size], found
+    begin = round(before / ratio) - margin
+    return of_length(played[begin:], size + 2 * margin)
 
 
 def sing_examples(
