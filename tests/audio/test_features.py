@@ -135,3 +135,38 @@ def test_samples_that_cannot_be_used_are_refused(sound, hop, words):
         features.loudness(sound, RATE, hop)
     with pytest.raises(InputError, match=words):
         features.fundamental(sound, RATE, hop, low=300, high=700)
+
+
+@pytest.mark.parametrize("semitones", [-5, -1, 2.5, 5])
+def test_bands_of_a_shifted_pitch_are_near_those_of_the_sound(semitones):
+    time = np.arange(RATE) / RATE
+
+    def bands(pitch):
+        partials = [
+            np.sin(2 * np.pi * pitch * n * time) * 0.3 / n for n in range(1, 8)
+        ]
+        return features.log_mel(np.sum(partials, axis=0), RATE, 512)[5:-5]
+
+    known = bands(400)
+    wanted = bands(400 * 2 ** (semitones / 12))
+    got = features.pitch_shifted(known, semitones, RATE)
+    assert got.shape == known.shape
+
+    def apart(found):
+        return np.abs(found - wanted).mean()
+
+    assert apart(got) < 0.6 * apart(known)
+    # The fundamental is in the band that it would be in.
+    low = slice(0, 24)
+    band, right = (found[3, low].argmax() for found in (got, wanted))
+    assert abs(int(band) - int(right)) <= 1
+
+
+def test_no_shift_changes_nothing_and_nothing_comes_from_above():
+    rng = np.random.default_rng(0)
+    known = rng.uniform(0.2, 1, (2, 3, 80)).astype(np.float32)
+    same = features.pitch_shifted(known, 0, RATE)
+    np.testing.assert_allclose(same, known, atol=1e-5)
+    lower = features.pitch_shifted(known, -12, RATE)
+    assert (lower[..., -5:] == 0).all()
+    assert lower[..., :60].min() > 0

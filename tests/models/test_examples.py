@@ -216,6 +216,38 @@ def test_wavenet_crops_come_at_other_levels(held):
     assert len(levels) > 15
 
 
+def test_noise_is_added_to_what_is_read_and_not_to_what_is_predicted(held):
+    clean, noisy = (
+        wavenet_examples(NET, frames=4, gain=0, noise=noise)
+        for noise in (0.0, 3.0)
+    )
+    apart = []
+    for seed in range(20):
+        x, y, _ = clean(held, held.clips[0], np.random.default_rng(seed))
+        off, same, _ = noisy(held, held.clips[0], np.random.default_rng(seed))
+        np.testing.assert_array_equal(same, y)
+        np.testing.assert_array_equal(off["conditioning"], x["conditioning"])
+        assert off["codes"].dtype == x["codes"].dtype
+        assert off["codes"].min() >= 0
+        assert off["codes"].max() < NET.classes
+        apart.append(off["codes"] - x["codes"])
+    assert np.std(apart) == pytest.approx(3, rel=0.05)
+    assert np.mean(apart) == pytest.approx(0, abs=0.1)
+
+
+def test_what_has_no_past_weighs_as_much_as_is_asked_for(held):
+    make = wavenet_examples(NET, frames=4, gain=0, unheard=0.25)
+    rng = np.random.default_rng(0)
+    kinds = set()
+    for _ in range(20):
+        _, _, weights = make(held, held.clips[0], rng)
+        assert weights.mean() == pytest.approx(1)
+        lost = weights[: NET.receptive_field - 1] / weights[-1]
+        assert np.ptp(lost) == 0
+        kinds.add(round(float(lost[0]), 3))
+    assert kinds == {0.25, 1.0}
+
+
 def test_a_wavenet_learns_more_than_pairs_of_codes(held):
     keras.utils.set_random_seed(0)
     model = wavenet(NET)

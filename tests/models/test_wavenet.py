@@ -65,7 +65,7 @@ def test_conditioning_reaches_its_own_frame_onwards():
 
 
 def test_receptive_field_of_the_presets():
-    assert WaveNetConfig.preset("small").receptive_field == 511
+    assert WaveNetConfig.preset("small").receptive_field == 442
     assert WaveNetConfig.preset("paper").receptive_field == 2047
     assert WaveNetConfig(kernel=3, cycles=1, layers=2).receptive_field == 7
 

@@ -219,6 +219,33 @@ def amplified(log_mel: np.ndarray, decibels: float) -> np.ndarray:
     return np.maximum(louder, 0).astype(np.float32)
 
 
+def pitch_shifted(
+    log_mel: np.ndarray, semitones: float, sample_rate: int
+) -> np.ndarray:
+    """Returns about what `log_mel` finds in the same sound, played faster.
+
+    What a band held, the band holds that is so much higher. It is near for a
+    few semitones: bands are not as fine as partials are.
+
+    Args:
+        log_mel: as found.
+        semitones: below 0 for slower. What comes from above half the sample
+            rate is silence.
+        sample_rate: samples a second.
+
+    Shapes:
+        (..., bands), as it was given.
+    """
+    librosa = optional.require("librosa", extra="audio")
+    bands = log_mel.shape[-1]
+    edges = librosa.mel_frequencies(bands + 2, fmin=0, fmax=sample_rate / 2)
+    mel = librosa.hz_to_mel(edges[1:-1])
+    heard = librosa.hz_to_mel(edges[1:-1] * 2 ** (-semitones / 12))
+    rows = log_mel.reshape(-1, bands)
+    found = [np.interp(heard, mel, row, right=0) for row in rows]
+    return np.asarray(found, np.float32).reshape(log_mel.shape)
+
+
 def mfcc(
     audio: np.ndarray, sample_rate: int, hop: int, count: int = 30
 ) -> np.ndarray:

@@ -58,6 +58,8 @@ def wavenet_examples(
     frames: int = 16,
     gain: float = 6.0,
     shift: float = 0.0,
+    noise: float = 0.0,
+    unheard: float = 0.0,
 ) -> Make:
     """Returns what makes crops for a WaveNet, with weights of samples.
 
@@ -65,8 +67,13 @@ def wavenet_examples(
     `shift`, at another pitch, its codes and its frames alike.
 
     A crop from within a note is read as if silence had been before it. What
-    that falsifies, the first receptive field, weighs nothing; the start of a
-    note is learned from crops that begin there, as does generation.
+    that falsifies, the first receptive field, weighs nothing by default; the
+    start of a note is learned from crops that begin there, as does generation.
+
+    What a net draws is not as clean as what it was trained to go on from, and
+    errors add up: sounds lose their pitch, or fall silent and stay so. With
+    `noise` it learns to go on from codes that are off, and with `unheard` to
+    begin again from silence at any moment.
 
     Args:
         config: of the model; `held.settings.mel_hop` must be its hop.
@@ -75,6 +82,10 @@ def wavenet_examples(
             beyond full scale.
         shift: the pitch is changed by up to this, in semitones, up or down,
             by playing the sound faster or slower.
+        noise: standard deviation of what is added to the codes that are read,
+            in codes, never to those that are predicted.
+        unheard: weight of the samples whose past was cut off, against 1 of
+            the others.
 
     Shapes:
         x: codes (samples,), conditioning (frames, features), instrument (1,)
@@ -82,6 +93,10 @@ def wavenet_examples(
 
     Raises:
         InputError: nothing would be left to learn from.
+
+    Source:
+        Jin et al., "FFTNet: a Real-Time Speaker-Dependent Neural Vocoder",
+        ICASSP 2018, section 2.3: noise in what is read.
     """
     size = frames * config.hop
     lost = config.receptive_field - 1
@@ -115,7 +130,7 @@ def wavenet_examples(
         level = float(random.uniform(-gain, max(min(gain, room), -gain)))
         codes = mu_law.encode(audio * 10 ** (level / 20), config.classes)
         inputs, targets = mu_law.teacher(codes[None], config.classes)
-        x = {"codes": inputs[0]}
+        x = {"codes": _off(inputs[0], noise, config.classes, random)}
         if config.conditioning:
             told = (
                 log_mel(heard, rate, config.hop)[beside:]
@@ -127,11 +142,21 @@ def wavenet_examples(
             x["instrument"] = held.value(clip, "instrument")[None]
         weights = np.ones(size, np.float32)
         if start:
-            weights[:lost] = 0
+            weights[:lost] = unheard
         # The mean over a batch divides by all samples, learned from or not.
         return x, targets[0], weights * (size / weights.sum())
 
     return make
+
+
+def _off(
+    codes: np.ndarray, noise: float, classes: int, random: np.random.Generator
+) -> np.ndarray:
+    """Returns codes with noise added, in the range that codes have."""
+    if not noise:
+        return codes
+    added = np.rint(random.normal(0, noise, codes.shape)).astype(codes.dtype)
+    return np.clip(codes + added, 0, classes - 1)
 
 
 def _played(

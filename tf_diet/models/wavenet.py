@@ -64,10 +64,10 @@ class WaveNetConfig(Preset):
 WaveNetConfig.presets.register("paper")(
     WaveNetConfig(channels=128, skip_channels=256, conditioning=80)
 )
-# A shorter receptive field, 32 ms: crops are shorter by it, and in a given time
-# there are more steps.
+# Hears 28 ms. Six blocks of eight taps take half the time of sixteen of two,
+# and come further in it.
 WaveNetConfig.presets.register("small")(
-    WaveNetConfig(layers=8, conditioning=80)
+    WaveNetConfig(cycles=1, layers=6, kernel=8, conditioning=80)
 )
 WaveNetConfig.presets.register("tiny")(
     WaveNetConfig(channels=16, skip_channels=32, conditioning=80)
@@ -198,8 +198,11 @@ def wavenet(config: WaveNetConfig) -> keras.Model:
     inputs = {"codes": keras.Input((None,), name="codes", dtype="int32")}
     local = None
     if config.conditioning:
-        local = keras.Input((None, config.conditioning), name="conditioning")
-        inputs["conditioning"] = local
+        frames = keras.Input((None, config.conditioning), name="conditioning")
+        inputs["conditioning"] = frames
+        # Of log-mel bands, from 0 to 1, to about unit variance: else what a
+        # frame says is learned late.
+        local = layers.Rescaling(4.0, -1.2, name="frames_scaled")(frames)
     if config.instruments:
         inputs["instrument"] = keras.Input(
             (1,), name="instrument", dtype="int32"

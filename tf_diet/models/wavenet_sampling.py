@@ -281,11 +281,14 @@ class _Net(keras.Model):
     def _told(self, inputs: Mapping[str, Any]) -> list[Any]:
         """Returns what conditions each block throughout a chunk."""
         told = []
+        if "frame" in inputs:
+            scaled = self.net.get_layer("frames_scaled")
+            frame = scaled(inputs["frame"][:, None])
         for name in self.blocks:
             sums: Any = 0.0
             if "frame" in inputs:
                 layer = self.net.get_layer(f"{name}_condition")
-                sums = layer(inputs["frame"][:, None])[:, 0]
+                sums = layer(frame)[:, 0]
             if "instrument" in inputs:
                 layer = self.net.get_layer(f"{name}_instrument")
                 sums = sums + layer(inputs["instrument"])[:, 0]

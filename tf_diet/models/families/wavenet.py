@@ -24,6 +24,8 @@ from tf_diet.models.wavenet import WaveNetConfig, wavenet
 from tf_diet.models.wavenet_sampling import generate
 
 _BITS = "bits a sample"
+# Semitones by which a note is moved, in training and in playing, at most.
+_SHIFT = 5.0
 
 
 @register_family("wavenet")
@@ -49,9 +51,11 @@ class WaveNetFamily(Family):
         return wavenet(config)
 
     def examples(self, config: WaveNetConfig) -> Make:
-        """See `Family.examples`: a tenth of a second and a receptive field."""
-        least = -(-(config.receptive_field + 1500) // config.hop)
-        return wavenet_examples(config, frames=least, shift=5.0)
+        """See `Family.examples`: 60 ms and a receptive field."""
+        least = -(-(config.receptive_field + 1000) // config.hop)
+        return wavenet_examples(
+            config, frames=least, shift=_SHIFT, noise=2.0, unheard=1.0
+        )
 
     def whole(self, config: WaveNetConfig, held: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
@@ -136,11 +140,7 @@ class WaveNetFamily(Family):
         ]
 
     def _course(self, playing: Playing, note: NoteEvent) -> np.ndarray:
-        """Returns the frames of a note, those of the nearest one.
-
-        They cannot be transposed: what a band holds at another pitch is not
-        known.
-        """
+        """Returns the frames of a note, from those of the nearest one."""
         if not playing.config.conditioning:
             raise InputError(
                 "This WaveNet is not told what to play. Received: notes, for "
@@ -149,11 +149,13 @@ class WaveNetFamily(Family):
             )
         known = playing.known()
         nearest, pitch, velocity = playing.nearest(note)
-        if pitch != note.pitch:
+        higher = note.pitch - pitch
+        if abs(higher) > _SHIFT:
             raise InputError(
                 "A WaveNet with frames plays the notes that it was trained "
-                f"on. Received: MIDI {note.pitch}; the nearest it knows of "
-                f"this instrument is {pitch}. Transpose the piece."
+                f"on, and up to {_SHIFT:g} semitones beside them. Received: "
+                f"MIDI {note.pitch}; the nearest it knows of this instrument "
+                f"is {pitch}. Transpose the piece."
             )
         hop = playing.config.hop
         level = 100 * (known.features["log_mel"][nearest].max(axis=-1) - 1)
@@ -164,8 +166,11 @@ class WaveNetFamily(Family):
             frames_of(RELEASE, playing.settings, hop),
             level,
         )
-        louder = gain(note.velocity, velocity)
-        return features.amplified(found, louder)
+        louder = features.amplified(found, gain(note.velocity, velocity))
+        rate = playing.settings.sample_rate
+        return (
+            features.pitch_shifted(louder, higher, rate) if higher else louder
+        )
 
     def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
         """See `Family.again`: drawn anew, told its frames."""
