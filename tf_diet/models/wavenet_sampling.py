@@ -352,16 +352,18 @@ def _convolved(
     layer: Any, dilation: int, x: Any, at: Any, ring: Any
 ) -> tuple[Any, Any]:
     """One output of a causal dilated convolution; the ring, turned on."""
-    taps = layer.kernel.shape[0]
+    taps, width, outputs = layer.kernel.shape
     length = (taps - 1) * dilation
-    total = ops.matmul(x, layer.kernel[taps - 1]) + layer.bias
-    if not length:
-        return total, ring
-    for back in range(1, taps):
-        # Not a slice: XLA would compile anew for every place to begin at.
-        old = ops.take(ring, (at - back * dilation) % length, axis=1)
-        total = total + ops.matmul(old, layer.kernel[taps - 1 - back])
-    return total, ops.slice_update(ring, (0, at % length, 0), x[:, None])
+    read = x
+    if length:
+        # Not slices: XLA would compile anew for every place to begin at.
+        back = dilation * np.arange(taps - 1, 0, -1)
+        old = ops.take(ring, (at - back) % length, axis=1)
+        read = ops.concatenate([old, x[:, None]], axis=1)
+        read = ops.reshape(read, (-1, taps * width))
+        ring = ops.slice_update(ring, (0, at % length, 0), x[:, None])
+    kernel = ops.reshape(layer.kernel, (taps * width, outputs))
+    return ops.matmul(read, kernel) + layer.bias, ring
 
 
 def _draw(logits: Any, uniform: Any, temperature: Any) -> Any:
