@@ -2,19 +2,21 @@
 
     tf-diet render-notes --out notes --programs 40-42 56 65 68 71 73
     python tests/benchmarks/sounds.py train ddsp notes runs out.jsonl
+    python tests/benchmarks/sounds.py speed runs out.jsonl
     python tests/benchmarks/sounds.py show out.jsonl docs/results/sounds.md
     python tests/benchmarks/sounds.py play runs docs/sounds
 
 `train` is `tf-diet train` and `tf-diet evaluate` as a user calls them, and adds
-a line to the results; it goes on where a kill left it. `play` writes three
-notes of each model that was trained. Run one at a time, and nothing beside it:
-the time that a training takes is a result.
+a line to the results; it goes on where a kill left it. `speed` measures how
+fast the trained WaveNet makes samples. `play` writes three notes of each model
+that was trained. Run one at a time, and nothing beside it: times are results.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from stamp import stamp
@@ -43,15 +45,43 @@ def train(args):
         *("--data", args.notes, "--out", run, "--steps", steps),
         *(["--resume"] if run.exists() else []),
     )
-    figures = run.parent / f"{args.model}_figures.json"
-    call("evaluate", run, "--data", args.notes, "--json", figures)
     line = {
         "model": args.model,
         "steps": steps,
         "seconds": json.loads((run / "seconds.json").read_text("utf-8")),
-        **json.loads(figures.read_text("utf-8")),
         "stamp": stamp(),
     }
+    for part in ("train", "test"):
+        path = run.parent / f"{args.model}_{part}.json"
+        call(
+            *("evaluate", run, "--data", args.notes),
+            *("--part", part, "--json", path),
+        )
+        line[part] = json.loads(path.read_text("utf-8"))
+    with args.file.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def speed(args):
+    """Measures how fast a WaveNet is drawn from, and adds a line."""
+    import keras
+    import numpy as np
+
+    from tf_diet.models import generate
+
+    model = keras.models.load_model(args.runs / "wavenet" / "model.keras")
+    (frames,) = (t.shape[-1] for t in model.inputs if t.name == "conditioning")
+    told = np.full((1, 130, frames), 0.3, np.float32)
+
+    def seconds(number):
+        begin = time.perf_counter()
+        generate(model, 512 * number, conditioning=told, instrument=[0])
+        return time.perf_counter() - begin
+
+    seconds(5)
+    # What both take, compiling among it, is no part of a sample's time.
+    rates = [512 * 125 / (seconds(130) - seconds(5)) for _ in range(5)]
+    line = {"samples_a_second": sorted(rates), "stamp": stamp()}
     with args.file.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
@@ -64,7 +94,8 @@ def show(args):
         "The presets `small`, trained by `tf-diet train` on 233 rendered notes "
         "of eight instruments (violin, viola, cello, trumpet, alto sax, oboe, "
         "clarinet, flute), judged by `tf-diet evaluate` on 37 notes of "
-        "recordings that were held out; a row that no training made is a "
+        "recordings that were held out, 21 of them beyond the pitches that "
+        "their instrument was trained on; a row that no training made is a "
         "trivial baseline. In tune: the share of frames in which the recording "
         "sounds its pitch where the note that was made does too (pYIN, 50 "
         "cents; the pitch is told to DDSP, so it says nothing there). Written "
@@ -73,29 +104,43 @@ def show(args):
         "trumpet.",
     ]
     texts = args.file.read_text("utf-8").splitlines()
-    for line in map(json.loads, texts):
+    found = [json.loads(text) for text in texts]
+    for line in (line for line in found if "model" in line):
         took = sum(line["seconds"].values()) / 60
         _, bar = MODELS[line["model"]]
         stages = ", ".join(
             f"{name} {seconds / 60:.1f}"
             for name, seconds in line["seconds"].items()
         )
-        names = list(dict.fromkeys(n for r in line["rows"].values() for n in r))
+        rows = dict(line["test"]["rows"])
+        if "train" in line:
+            (own,) = line["train"]["rows"].values()
+            rows["the model, on training notes"] = own
+        names = list(dict.fromkeys(n for r in rows.values() for n in r))
         lines += [
             "",
             f"## {line['model']}",
             "",
             f"{line['steps']:,} steps, {took:.1f} minutes (bar: {bar})"
             + (f": {stages}" if len(line["seconds"]) > 1 else "")
-            + f"; {line['clips']} held-out notes.",
+            + f"; {line['test']['clips']} held-out notes.",
             "",
             f"| | {' | '.join(names)} |",
             f"|---|{'---|' * len(names)}",
         ]
-        for name, row in line["rows"].items():
+        for name, row in rows.items():
             cells = [f"{row[n]:.3f}" if n in row else "-" for n in names]
             lines.append(f"| {name} | {' | '.join(cells)} |")
         lines += ["", line["stamp"]]
+    for line in (line for line in found if "samples_a_second" in line):
+        rates = line["samples_a_second"]
+        lines += [
+            "",
+            f"WaveNet makes {rates[len(rates) // 2]:,.0f} samples of one "
+            f"sound a second (the median of {len(rates)}, from "
+            f"{rates[0]:,.0f} to {rates[-1]:,.0f}; 16,000 are real time), "
+            f"compiling apart. {line['stamp']}",
+        ]
     args.page.write_text("\n".join(lines) + "\n", "utf-8")
 
 
@@ -123,6 +168,7 @@ def main():
     commands = parser.add_subparsers(required=True)
     for function, names in (
         (train, ("model", "notes", "runs", "file")),
+        (speed, ("runs", "file")),
         (show, ("file", "page")),
         (play, ("runs", "sounds")),
     ):
