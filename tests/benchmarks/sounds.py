@@ -64,12 +64,12 @@ def train(args):
 
 def speed(args):
     """Measures how fast a WaveNet is drawn from, and adds a line."""
-    import keras
     import numpy as np
 
     from tf_diet.models import generate
+    from tf_diet.models.trained import Trained
 
-    model = keras.models.load_model(args.runs / "wavenet" / "model.keras")
+    model = Trained.load(args.runs / "wavenet").model
     (frames,) = (t.shape[-1] for t in model.inputs if t.name == "conditioning")
     told = np.full((1, 130, frames), 0.3, np.float32)
 
