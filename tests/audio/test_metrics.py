@@ -1,5 +1,8 @@
 """Losses, metrics and baselines against plain numpy."""
 
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -132,6 +135,27 @@ def test_a_missing_visqol_is_named():
         noisy = metrics.visqol(sound, sound + 0.05 * np.sin(sound * 900))
         assert same > 4.5
         assert noisy < same
+        assert metrics.visqol(sound, 0 * sound) == 1.0
+
+
+def test_silence_has_the_least_visqol_and_is_not_asked_for(monkeypatch):
+    class Api:
+        def create(self, mode):
+            assert mode == "audio"
+
+        def measure_from_arrays(self, one, other, rate):
+            assert one.any()
+            assert other.any()
+            assert len(one) == len(other) == rate
+            return types.SimpleNamespace(moslqo=4.0)
+
+    fake = types.ModuleType("visqol")
+    fake.VisqolApi = Api
+    monkeypatch.setitem(sys.modules, "visqol", fake)
+    true = np.stack([tone(440, 1.0), tone(330, 1.0)])
+    pred = true * [[1.0], [0.0]]
+    assert metrics.visqol(true, pred) == 2.5
+    assert metrics.visqol(pred, pred) == 2.5
 
 
 def test_code_models_know_what_they_have_counted():

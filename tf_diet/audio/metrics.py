@@ -264,7 +264,8 @@ def pitch_accuracy(
 def visqol(y_true: Any, y_pred: Any, sample_rate: int = 16000) -> float:
     """Returns ViSQOL's estimate of quality, from 1 to about 4.7.
 
-    For pairs that are near each other: far-off sounds are not well ordered.
+    For pairs that are near each other: far-off sounds are not well ordered. A
+    pair with a silent sound counts 1: ViSQOL itself has no number for it.
 
     Args:
         y_true: the sounds as they should be.
@@ -289,6 +290,9 @@ def visqol(y_true: Any, y_pred: Any, sample_rate: int = 16000) -> float:
     api.create(mode="audio")
     scores = []
     for pair in zip(true, pred, strict=True):
+        if not all(sound.any() for sound in pair):
+            scores.append(1.0)
+            continue
         one, other = (
             soxr.resample(sound, sample_rate, _VISQOL_RATE) for sound in pair
         )
