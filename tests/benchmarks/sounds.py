@@ -36,6 +36,12 @@ def call(*words):
     subprocess.run(line, check=True)
 
 
+def add(path, line):
+    """Adds a line to the results."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 def train(args):
     """Trains and judges one model, and adds a line."""
     run = args.runs / args.model
@@ -58,8 +64,7 @@ def train(args):
             *("--part", part, "--json", path),
         )
         line[part] = json.loads(path.read_text("utf-8"))
-    with args.file.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    add(args.file, line)
 
 
 def speed(args):
@@ -69,21 +74,20 @@ def speed(args):
     from tf_diet.models import generate
     from tf_diet.models.trained import Trained
 
-    model = Trained.load(args.runs / "wavenet").model
-    (frames,) = (t.shape[-1] for t in model.inputs if t.name == "conditioning")
-    told = np.full((1, 130, frames), 0.3, np.float32)
+    trained = Trained.load(args.runs / "wavenet")
+    hop, bands = trained.config.hop, trained.config.conditioning
+    told = np.full((1, 130, bands), 0.3, np.float32)
 
-    def seconds(number):
+    def seconds(frames):
         begin = time.perf_counter()
-        generate(model, 512 * number, conditioning=told, instrument=[0])
+        generate(trained.model, hop * frames, conditioning=told, instrument=[0])
         return time.perf_counter() - begin
 
     seconds(5)
     # What both take, compiling among it, is no part of a sample's time.
-    rates = [512 * 125 / (seconds(130) - seconds(5)) for _ in range(5)]
+    rates = [hop * 125 / (seconds(130) - seconds(5)) for _ in range(5)]
     line = {"samples_a_second": sorted(rates), "stamp": stamp()}
-    with args.file.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    add(args.file, line)
 
 
 def show(args):

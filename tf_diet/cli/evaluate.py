@@ -9,8 +9,8 @@ The first names the folder that 'tf-diet train' wrote; --ticket measures a
 pruned copy of its model instead. Baselines are a static envelope (trained for
 a minute) for DDSP, the nearest training note for SING, and unigrams and bigrams
 of codes for WaveNet; a model that does not beat them has learned nothing.
---part train shows what it makes of the notes that it was trained on, alone:
-what is lost from there to held-out notes, more notes would mend.
+--part train shows what it makes of the notes that it was trained on, without
+baselines: some of them would be those very notes.
 """
 
 import json
