@@ -1,8 +1,7 @@
 """Bins of equal mass, for many units at once, without sorting them.
 
-Values fall into a few thousand even cells first, those that come up again and
-again (the zeros of a ReLU) into cells of their own. Only the samples of other
-cells that a cut runs through are put in order, a few percent of them.
+Values fall into a few thousand even cells first. Only the samples of cells
+that a cut runs through are put in order, a few percent of them.
 """
 
 import dataclasses
@@ -11,19 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tf_diet.criteria.estimators.checks import Array
+from tf_diet.criteria.estimators.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
 
 # Cells a unit: more make counting dearer, fewer leave more to put in order.
-_CELLS = 2048
-# Samples a unit that are looked at to lay the cells; every so many of them in
-# sorted order are compared to find values that come up again and again.
-_SEEN = 256
-_STRIDE = 16
-# Each such value takes two cells, and there are no more than this.
-_OFTEN = _SEEN // _STRIDE
-# Set in the code of a cell that a cut runs through; codes lie below.
-_MIXED = np.uint8(128)
+_CELLS = 4096
+# Samples a unit that are looked at to lay the cells.
+_SEEN = 192
+# The bit set in the code of a cell that a cut runs through; codes lie below.
+_MARK = 7
+# Up to so many values are put in order one by one.
+_FEW = 24
 MOST_BINS = 128
 
 
@@ -67,189 +65,280 @@ def equal_mass(rows: Array, bins: int) -> Binned:
         rows: (units, samples).
     """
     units, samples = rows.shape
-    cells, own = _cells(rows)
-    counts = np.bincount(cells.ravel(), minlength=units * _CELLS)
-    cuts = _Cuts.even(counts, units, samples, bins)
-    table = cuts.codes()
-    mixed = cuts.inside
-    if len(own):
-        tied = mixed & np.isin(cuts.cell, own)
-        mixed = mixed & ~tied
-        cuts.begin[tied] = cuts.start[tied]
-        cuts.stop[tied] = cuts.start[tied] + counts[cuts.cell[tied]]
-        early = tied & (cuts.moved() == cuts.begin)
-        np.add.at(table, cuts.cell[early], np.uint8(1))
-    table[cuts.cell[mixed]] |= _MIXED
-    codes = table.take(cells)
-    if mixed.any():
-        _resolve(rows, cells, codes, counts, cuts, mixed)
-    edges = np.pad(cuts.moved(), ((0, 0), (1, 1)))
-    edges -= np.arange(units)[:, None] * samples
-    edges[:, 0], edges[:, -1] = 0, samples
-    filled = np.count_nonzero(np.diff(edges), axis=1)
-    few = np.count_nonzero(counts.reshape(units, _CELLS), axis=1) <= filled
-    pure = np.zeros(units, np.bool_)
-    for unit in np.flatnonzero(few):
-        pure[unit] = len(np.unique(rows[unit])) == filled[unit]
+    low, scale = _cells(rows)
+    codes = np.empty((units, samples), np.uint8)
+    edges = np.empty((units, bins + 1), np.int64)
+    pure = np.empty(units, np.bool_)
+    _cut(rows, low, scale, codes, edges, pure)
     return Binned(codes, edges, pure)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Cuts:
-    """Where units are cut, all standing in one long sorted order.
-
-    Args:
-        place: of every cut, before anything is moved.
-        cell: that the sample before the cut lies in.
-        start: where that cell starts.
-        inside: the cut runs through the cell, not along its end.
-        begin: where the run of ties after the cut begins.
-        stop: where it stops.
-
-    Shapes:
-        all: (units, bins - 1).
-    """
-
-    place: Ints
-    cell: Ints
-    start: Ints
-    inside: npt.NDArray[np.bool_]
-    begin: Ints
-    stop: Ints
-
-    @staticmethod
-    def even(counts: Ints, units: int, samples: int, bins: int) -> "_Cuts":
-        """Returns cuts of even bins; no ties are known yet."""
-        ends = np.cumsum(counts)
-        first = np.arange(units)[:, None] * samples
-        place = first + np.arange(1, bins) * samples // bins
-        cell = np.searchsorted(ends, place)
-        end = ends[cell]
-        start = end - counts[cell]
-        return _Cuts(
-            place, cell, start, end > place, place.copy(), place.copy()
-        )
-
-    def codes(self) -> npt.NDArray[np.uint8]:
-        """Returns the code of every cell, but for what cuts in it change."""
-        units, inner = self.cell.shape
-        bounds = np.empty((units, inner + 2), np.int64)
-        bounds[:, 0] = np.arange(units) * _CELLS
-        # A cut before all samples of a unit lies after those of another.
-        bounds[:, 1:-1] = np.maximum(self.cell + 1, bounds[:, :1])
-        bounds[:, -1] = bounds[:, 0] + _CELLS
-        codes = np.tile(np.arange(inner + 1, dtype=np.uint8), units)
-        return np.repeat(codes, np.diff(bounds).ravel())
-
-    def moved(self) -> Ints:
-        """Returns the cuts moved out of the ties that they lie in."""
-        inside = self.place > self.begin
-        if not inside.any():
-            return self.place
-        other = np.ones((len(inside), inside.shape[1] + 1), np.bool_)
-        other[:, 1:-1] = self.begin[:, 1:] != self.begin[:, :-1]
-        first, last = other[:, :-1], other[:, 1:]
-        near = self.place - self.begin <= self.stop - self.place
-        back = np.where(first & last, near, first)
-        return np.where(
-            inside, np.where(back, self.begin, self.stop), self.place
-        )
-
-
-def _cells(rows: Array) -> tuple[Ints, Ints]:
-    """Returns the cell of every sample, counted on from unit to unit.
+def _cells(rows: Array) -> tuple[Array, Array]:
+    """Returns where the cells of every unit begin, and how many one is.
 
     Cells are even between values that nearly all samples lie between, found
     on some of them. Where they lie decides how long it takes, not what comes
     of it.
-
-    Returns:
-        Cells, shape (units, samples), and those that hold one value only.
     """
-    units, samples = rows.shape
-    some = np.sort(rows[:, :: max(1, samples // _SEEN)], axis=1)
+    some = np.sort(rows[:, :: max(1, rows.shape[1] // _SEEN)], axis=1)
     tail = some.shape[1] // 100
     low, high = some[:, tail], some[:, -1 - tail]
     narrow = np.flatnonzero(low == high)
     low[narrow] = rows[narrow].min(axis=1)
     high[narrow] = rows[narrow].max(axis=1)
-    most = _CELLS - 1 - 2 * _OFTEN
     with np.errstate(over="ignore", divide="ignore"):
-        scale = most / (high - low)
+        scale = (_CELLS - 1) / (high - low)
         usable = np.isfinite(scale) & np.isfinite(high - low)
-    scale[~usable] = 0.0
-    # Rounding, too, keeps the order, or makes neighbours equal. What lies
-    # beyond the last cells may overflow on its way to them.
-    with np.errstate(over="ignore", invalid="ignore"):
-        places = rows - low[:, None]
-        places *= scale[:, None]
-    places[~usable] = 0.0
-    np.clip(places, 0, most, out=places)
-    cells = places.astype(np.int64)
-    cells += np.arange(units)[:, None] * _CELLS
-    often = some[:, :-_STRIDE:_STRIDE] == some[:, _STRIDE::_STRIDE]
-    own = []
-    for unit in np.flatnonzero(often.any(axis=1)):
-        row, mine = rows[unit], cells[unit]
-        for value in np.unique(some[unit, :-_STRIDE:_STRIDE][often[unit]]):
-            same = row == value
-            mine += row >= value
-            mine += row > value
-            # Greater values push this cell no further.
-            own.append(mine[np.argmax(same)])
-    return cells, np.array(own, np.int64)
+    low[~usable] = scale[~usable] = 0.0
+    return low, scale
 
 
-def _resolve(
+@compiled
+def _cut(
     rows: Array,
-    cells: Ints,
-    codes: npt.NDArray[np.uint8],
-    counts: Ints,
-    cuts: _Cuts,
-    mixed: npt.NDArray[np.bool_],
+    low: Array,
+    scale: Array,
+    codes: Array,
+    edges: Array,
+    pure: Array,
 ) -> None:
-    """Codes the samples of the cells that cuts run through.
+    """Fills `codes`, `edges` and `pure`, see `Binned`."""
+    units, samples = rows.shape
+    bins = edges.shape[1] - 1
+    cells = np.empty(samples, np.uint16)
+    chosen = np.empty(samples + 1, np.int32)
+    ordered = np.empty(samples, rows.dtype)
+    ends, free = np.empty(_CELLS, np.int32), np.empty(_CELLS, np.int32)
+    passed = np.empty(_CELLS, np.uint8)
+    # Of every cut, by the bin that begins there.
+    home, shift = np.empty(bins, np.int64), np.empty(bins, np.int64)
+    begin, stop = np.empty(bins, np.int64), np.empty(bins, np.int64)
+    places = np.arange(bins) * samples // bins
+    for unit in range(units):
+        row, edge, code = rows[unit], edges[unit], codes[unit]
+        edge[0], edge[bins] = 0, samples
+        _fall(row, low[unit], scale[unit], cells, ends)
+        _mark(ends, places, home, passed)
+        some = chosen[: _choose(cells, passed, code, chosen)]
+        _order(row, cells, some, places, ends, home, free, ordered, shift)
+        _runs(places, ends, home, shift, ordered, begin, stop)
+        _move(places, begin, stop, edge)
+        _pass(row, cells, some, ends, home, shift, ordered, edge, code)
+        pure[unit] = _is_pure(row, code, bins)
 
-    Args:
-        rows: all values.
-        cells: of all samples.
-        codes: of all samples; those that are marked are put right here.
-        counts: samples in every cell.
-        cuts: all cuts; their runs of ties are put right here.
-        mixed: which of them run through a cell of several values.
+
+@compiled
+def _fall(
+    row: Array, low: float, scale: float, cells: Array, held: Array
+) -> None:
+    """Lets values fall into cells, and counts what each holds.
+
+    Rounding keeps the order, or makes neighbours equal.
     """
-    chosen = np.flatnonzero(codes.ravel() >= _MIXED)
-    values, home = rows.ravel()[chosen] + 0, cells.ravel()[chosen]
-    order = _order(values, home)
-    chosen, values, home = chosen[order], values[order], home[order]
-    distinct, index = np.unique(cuts.cell[mixed], return_inverse=True)
-    sizes = counts[distinct]
-    offsets = np.cumsum(sizes) - sizes
-    # From the long order of all samples to that of the chosen ones.
-    shift = offsets[index] - cuts.start[mixed]
-    place = cuts.place[mixed] + shift
-    if np.any(values[place - 1] == values[place]):
-        fresh = (values[1:] != values[:-1]) | (home[1:] != home[:-1])
-        begins = np.flatnonzero(np.concatenate([[True], fresh]))
-        stops = np.append(begins[1:], len(values))
-        run = np.searchsorted(begins, place, side="right") - 1
-        cuts.begin[mixed] = begins[run] - shift
-        cuts.stop[mixed] = stops[run] - shift
-        place = cuts.moved()[mixed] + shift
-    # A cut at the end of its cell comes before nothing in it.
-    inside = place < offsets[index] + sizes[index]
-    fresh_bins = np.bincount(place[inside], minlength=len(values))
-    passed = np.cumsum(fresh_bins)
-    passed -= np.repeat(passed[offsets] - fresh_bins[offsets], sizes)
-    flat = codes.reshape(-1)
-    flat[chosen] = (flat[chosen] ^ _MIXED) + passed.astype(np.uint8)
+    last = _CELLS - 1
+    for i in range(len(row)):
+        place = (row[i] - low) * scale
+        cells[i] = np.int32(min(max(place, 0), last))
+    held[:] = 0
+    for cell in cells:
+        held[cell] += 1
 
 
-def _order(values: Array, home: Ints) -> Ints:
-    """Returns the order of samples by cell, then value."""
-    if values.dtype != np.float32:
-        return np.lexsort((values, home))
-    # Floats compare like their bits do, but for the sign.
-    bits = values.view(np.int32)
-    bits = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
-    return np.argsort((home << 32) + bits)
+@compiled
+def _mark(ends: Array, places: Array, home: Array, passed: Array) -> None:
+    """Finds the cell of the sample before each cut.
+
+    `ends` is how many samples each cell holds, and becomes where it stops.
+    `passed` is how many cuts lie before a cell, with a mark if one runs
+    through it, not along its end.
+    """
+    bins, total, b = len(places), 0, 1
+    while b < bins and places[b] == 0:
+        home[b] = 0
+        b += 1
+    # Read once a cut, not once a cell.
+    place = places[b] if b < bins else -1
+    before = b - 1
+    for cell in range(_CELLS):
+        total += ends[cell]
+        ends[cell] = total
+        passed[cell] = before
+        if place > total or place < 0:
+            continue
+        while b < bins and places[b] <= total:
+            home[b] = cell
+            if places[b] < total:
+                passed[cell] |= 1 << _MARK
+            b += 1
+        place = places[b] if b < bins else -1
+        before = b - 1
+
+
+@compiled
+def _choose(cells: Array, passed: Array, code: Array, chosen: Array) -> int:
+    """Codes samples by their cells, and lists those of marked cells.
+
+    Returns:
+        How many those are.
+    """
+    number = 0
+    for i in range(len(cells)):
+        cuts = passed[cells[i]]
+        code[i] = cuts
+        chosen[number] = i
+        number += cuts >> _MARK
+    return number
+
+
+@compiled
+def _sort(values: Array) -> None:
+    """Sorts values in place, of which many may be equal.
+
+    A cell holds more than a few where a value comes up again and again, such
+    as the zeros of a ReLU: what equals the middle one is set apart.
+    """
+    while len(values) > _FEW:
+        middle = values[len(values) // 2]
+        below, i, above = 0, 0, len(values)
+        while i < above:
+            value = values[i]
+            if value < middle:
+                values[i], values[below] = values[below], value
+                below += 1
+                i += 1
+            elif value > middle:
+                above -= 1
+                values[i], values[above] = values[above], value
+            else:
+                i += 1
+        # The shorter side first: so few wait that they need little room.
+        if below < len(values) - above:
+            _sort(values[:below])
+            values = values[above:]
+        else:
+            _sort(values[above:])
+            values = values[:below]
+    for i in range(1, len(values)):
+        value, j = values[i], i
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+
+
+@compiled
+def _order(
+    row: Array,
+    cells: Array,
+    some: Array,
+    places: Array,
+    ends: Array,
+    home: Array,
+    free: Array,
+    ordered: Array,
+    shift: Array,
+) -> None:
+    """Puts the samples of marked cells in order, cell by cell.
+
+    `shift` leads from places among all samples to those in `ordered`.
+    """
+    total, latest = 0, -1
+    for b in range(1, len(places)):
+        cell, place = home[b], places[b]
+        if not ends[cell] > place > 0:
+            continue
+        first = ends[cell - 1] if cell else 0
+        if cell != latest:
+            free[cell], latest = total, cell
+            total += ends[cell] - first
+        shift[b] = free[cell] - first
+    for i in some:
+        ordered[free[cells[i]]] = row[i]
+        free[cells[i]] += 1
+    latest = -1
+    for b in range(1, len(places)):
+        cell, place = home[b], places[b]
+        if cell != latest and ends[cell] > place > 0:
+            latest = cell
+            first = ends[cell - 1] if cell else 0
+            _sort(ordered[first + shift[b] : ends[cell] + shift[b]])
+
+
+@compiled
+def _runs(
+    places: Array,
+    ends: Array,
+    home: Array,
+    shift: Array,
+    ordered: Array,
+    begin: Array,
+    stop: Array,
+) -> None:
+    """Finds where the ties that each cut lies in begin and stop."""
+    for b in range(1, len(home)):
+        place, cell = places[b], home[b]
+        begin[b] = stop[b] = place
+        if not ends[cell] > place > 0:
+            continue
+        if b > 1 and home[b - 1] == cell and begin[b - 1] < place < stop[b - 1]:
+            begin[b], stop[b] = begin[b - 1], stop[b - 1]
+            continue
+        first, value = ends[cell - 1] if cell else 0, ordered[place + shift[b]]
+        if ordered[place + shift[b] - 1] != value:
+            continue
+        while begin[b] > first and ordered[begin[b] + shift[b] - 1] == value:
+            begin[b] -= 1
+        while stop[b] < ends[cell] and ordered[stop[b] + shift[b]] == value:
+            stop[b] += 1
+
+
+@compiled
+def _move(places: Array, begin: Array, stop: Array, edge: Array) -> None:
+    """Moves cuts out of the ties that they lie in."""
+    bins = len(begin)
+    for b in range(1, bins):
+        place = places[b]
+        edge[b] = place
+        if begin[b] == place:
+            continue
+        first = b == 1 or begin[b - 1] != begin[b]
+        last = b == bins - 1 or begin[b + 1] != begin[b]
+        near = place - begin[b] <= stop[b] - place
+        back = near if first and last else first
+        edge[b] = begin[b] if back else stop[b]
+
+
+@compiled
+def _pass(
+    row: Array,
+    cells: Array,
+    some: Array,
+    ends: Array,
+    home: Array,
+    shift: Array,
+    ordered: Array,
+    edge: Array,
+    code: Array,
+) -> None:
+    """Counts the cuts in their own cell that samples have passed."""
+    for i in some:
+        cell = cells[i]
+        b = (code[i] & ((1 << _MARK) - 1)) + 1
+        while b < len(home) and home[b] == cell and edge[b] < ends[cell]:
+            if row[i] < ordered[edge[b] + shift[b]]:
+                break
+            b += 1
+        code[i] = b - 1
+
+
+@compiled
+def _is_pure(row: Array, codes: Array, bins: int) -> bool:
+    seen = np.zeros(bins, np.bool_)
+    value = np.empty(bins, row.dtype)
+    for i in range(len(row)):
+        code = codes[i]
+        if not seen[code]:
+            seen[code], value[code] = True, row[i]
+        elif value[code] != row[i]:
+            return False
+    return True

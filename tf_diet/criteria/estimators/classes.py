@@ -5,12 +5,7 @@ import numpy as np
 from tf_diet.criteria.estimators import ranks
 from tf_diet.criteria.estimators.bins import Ints, equal_mass
 from tf_diet.criteria.estimators.chance import n_log_n
-from tf_diet.criteria.estimators.checks import (
-    Array,
-    Floats,
-    check_target,
-    check_units,
-)
+from tf_diet.criteria.estimators.checks import Array, Floats
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.criteria.estimators.vector import to_nats
 
@@ -28,7 +23,7 @@ def classes(x: Array, y: Array) -> Floats:
     sees more than chance explains.
 
     Args:
-        x: units.
+        x: units, checked.
         y: labels: strings, booleans or integers whose order means nothing.
             A row of a matrix, such as one-hot, is one label.
 
@@ -39,12 +34,8 @@ def classes(x: Array, y: Array) -> Floats:
     Returns:
         Nats, shape (units,), at most the entropy of the classes; exactly 0
         for constant units.
-
-    Raises:
-        InputError: shapes do not fit, too few samples, or NaN.
     """
-    x = check_units(x)
-    codes = class_codes(check_target(y, len(x)))
+    codes = class_codes(y)
     counts = np.bincount(codes)
     samples = len(codes)
     information = np.empty(x.shape[1])

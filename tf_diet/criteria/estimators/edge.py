@@ -5,13 +5,7 @@ import functools
 import numpy as np
 
 from tf_diet.criteria.estimators.bins import Ints
-from tf_diet.criteria.estimators.checks import (
-    Array,
-    Floats,
-    check_target,
-    check_units,
-    is_label,
-)
+from tf_diet.criteria.estimators.checks import Array, Floats, is_label
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.criteria.estimators.ranks import standardised
 
@@ -35,7 +29,7 @@ def edge(x: Array, y: Array) -> Floats:
     "ladder" and biased on vectors, see the guide on mutual information.
 
     Args:
-        x: units.
+        x: units, checked.
         y: the target: numbers, a vector, or labels.
 
     Shapes:
@@ -45,16 +39,11 @@ def edge(x: Array, y: Array) -> Floats:
     Returns:
         Nats, shape (units,); exactly 0 for constant units.
 
-    Raises:
-        InputError: shapes do not fit, too few samples, or NaN.
-
     Source:
         Noshad, Zeng and Hero, "Scalable mutual information estimation using
         dependence graphs", ICASSP 2019: the base estimator, and the ensemble
         of bandwidths t N^(-1/2d).
     """
-    x = check_units(x)
-    y = check_target(y, len(x))
     labels = is_label(y)
     y = class_codes(y) if labels else y
     columns = standardised(np.atleast_2d(y.T).astype(np.float64))

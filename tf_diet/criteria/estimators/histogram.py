@@ -4,13 +4,7 @@ import numpy as np
 
 from tf_diet.criteria.estimators.bins import MOST_BINS, Ints, equal_mass
 from tf_diet.criteria.estimators.chance import n_log_n
-from tf_diet.criteria.estimators.checks import (
-    Array,
-    Floats,
-    check_target,
-    check_units,
-    is_label,
-)
+from tf_diet.criteria.estimators.checks import Array, Floats, is_label
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.errors import InputError
 
@@ -24,7 +18,7 @@ def histogram(x: Array, y: Array, *, corrected: bool = True) -> Floats:
     "ladder" is this and a correction for it.
 
     Args:
-        x: units.
+        x: units, checked.
         y: the target: numbers, or labels, which are not cut.
         corrected: False for the plug-in value itself, which is high.
 
@@ -36,13 +30,11 @@ def histogram(x: Array, y: Array, *, corrected: bool = True) -> Floats:
         Nats, shape (units,); exactly 0 for constant units.
 
     Raises:
-        InputError: shapes do not fit, too few samples, or NaN.
+        InputError: the target is a vector.
 
     Source:
         Miller, "Note on the bias of information estimates", 1955.
     """
-    x = check_units(x)
-    y = check_target(y, len(x))
     samples = len(y)
     bins = min(max(2, round(samples ** (1 / 3))), MOST_BINS)
     if is_label(y):

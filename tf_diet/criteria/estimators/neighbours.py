@@ -7,8 +7,6 @@ from tf_diet.criteria.estimators.checks import (
     Array,
     Floats,
     check_scalar,
-    check_target,
-    check_units,
     is_label,
 )
 from tf_diet.criteria.estimators.features import class_codes
@@ -21,7 +19,7 @@ def neighbours(x: Array, y: Array) -> Floats:
     slower than the others, and noisy on weak units.
 
     Args:
-        x: units.
+        x: units, checked.
         y: the target: numbers, or labels for classes.
 
     Shapes:
@@ -32,15 +30,13 @@ def neighbours(x: Array, y: Array) -> Floats:
         Nats, shape (units,); exactly 0 for constant units.
 
     Raises:
-        InputError: shapes do not fit, too few samples, or NaN.
+        InputError: the target is a vector.
         MissingDependencyError: scikit-learn is not installed.
 
     Source:
         Kraskov, Stögbauer and Grassberger 2004; Ross 2014 for classes.
     """
     sklearn = optional.require("sklearn.feature_selection", extra="dev")
-    x = check_units(x)
-    y = check_target(y, len(x))
     if is_label(y):
         estimate, y = sklearn.mutual_info_classif, class_codes(y)
     else:

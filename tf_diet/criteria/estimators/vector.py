@@ -2,12 +2,7 @@
 
 import numpy as np
 
-from tf_diet.criteria.estimators.checks import (
-    Array,
-    Floats,
-    check_target,
-    check_units,
-)
+from tf_diet.criteria.estimators.checks import Array, Floats
 from tf_diet.criteria.estimators.features import features
 from tf_diet.criteria.estimators.ranks import normal_scores
 
@@ -28,7 +23,7 @@ def vector(x: Array, y: Array) -> Floats:
     that score where it stands out above the score itself.
 
     Args:
-        x: units.
+        x: units, checked.
         y: the target.
 
     Shapes:
@@ -37,12 +32,8 @@ def vector(x: Array, y: Array) -> Floats:
 
     Returns:
         Nats, shape (units,); exactly 0 for constant units.
-
-    Raises:
-        InputError: shapes do not fit, too few samples, or NaN.
     """
-    x = check_units(x)
-    basis = features(check_target(y, len(x)))
+    basis = features(y)
     samples, size = basis.shape
     # The features never take more than a fifth of the samples' freedom.
     lost = (samples - 1) / max(samples - size - 1, 1)
