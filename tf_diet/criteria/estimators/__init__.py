@@ -1,8 +1,8 @@
 """Mutual information of many units with one target, in nats.
 
-Numpy, scipy and Numba only. Register your own with `register_estimator`: a function
-of x (samples, units) and y that returns nats (units,). Both come to it
-checked: finite, of one length, x as float32 or float64.
+Numpy, scipy and Numba only. Register your own with `register_estimator`: a
+function of x (samples, units) and y that returns nats (units,). Both come to
+it checked: finite, of one length, x as float32 or float64.
 """
 
 from collections.abc import Callable
