@@ -352,3 +352,13 @@ X, Y = np.ones((20, 3)), np.arange(20.0)
 def test_bad_input(x, y, method, message):
     with pytest.raises(InputError, match=f"(?s){message}"):
         mutual_information(x, y, method)
+
+
+def test_huge_values_are_finite_and_one_infinity_among_them_is_found():
+    huge = np.float32(1e30) * X.astype(np.float32)
+    np.testing.assert_allclose(
+        mutual_information(huge, Y), mutual_information(X, Y), atol=1e-6
+    )
+    huge[3, 1] = -np.inf
+    with pytest.raises(InputError, match=r"1 NaN or infinite.*\(3, 1\)"):
+        mutual_information(huge, Y)

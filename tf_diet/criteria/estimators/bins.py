@@ -153,24 +153,25 @@ def _mark(ends: Array, places: Array, home: Array, passed: Array) -> None:
     through it, not along its end.
     """
     bins, total, b = len(places), 0, 1
+    samples = ends.sum()
     while b < bins and places[b] == 0:
         home[b] = 0
         b += 1
     # Read once a cut, not once a cell.
-    place = places[b] if b < bins else -1
+    place = places[b] if b < bins else samples + 1
     before = b - 1
     for cell in range(_CELLS):
+        passed[cell] = before
         total += ends[cell]
         ends[cell] = total
-        passed[cell] = before
-        if place > total or place < 0:
+        if total < place:
             continue
         while b < bins and places[b] <= total:
             home[b] = cell
             if places[b] < total:
                 passed[cell] |= 1 << _MARK
             b += 1
-        place = places[b] if b < bins else -1
+        place = places[b] if b < bins else samples + 1
         before = b - 1
 
 

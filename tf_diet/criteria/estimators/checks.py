@@ -107,6 +107,12 @@ def check_finite(values: Array, what: str) -> Array:
     Raises:
         InputError: there is a NaN or an infinity; the message says where.
     """
+    flat = values.ravel(order="K")
+    # A sum of squares takes half the time of looking at each, and is finite
+    # where all of them are, if they are not huge.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(flat @ flat):
+            return values
     finite = np.isfinite(values)
     if finite.all():
         return values
