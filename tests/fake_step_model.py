@@ -41,7 +41,7 @@ class FakeModel:
     """
 
     OPS = ("AddConcatenation", "AddFullyConnected", "AddTanh")
-    CODES: ClassVar = {"float32": 1, "int16": 7, "int8": 9}
+    CODES: ClassVar = {"float32": 1, "int32": 2, "int16": 7, "int8": 9}
 
     def __init__(self, kind="float32", scales=(0.0, 0.0), zeros=(0, 0)):
         def tensor(name, size, side):
@@ -191,7 +191,7 @@ class FakeModel:
         }
         return (
             "#pragma once\nnamespace tf_diet {\nnamespace settings {\n"
-            "enum TensorType { kFloat32, kInt8, kInt16 };\n"
+            "enum TensorType { kFloat32, kInt8, kInt16, kInt32 };\n"
             "struct Tensor { const char* name; int index; int size; "
             "TensorType type; float scale; int zero_point; };\n"
             "struct State { int input; int output; };\n"

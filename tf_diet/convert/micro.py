@@ -26,7 +26,12 @@ FILES = (
     "model_settings.h",
     "model_settings.json",
 )
-_TYPES = {"float32": "kFloat32", "int8": "kInt8", "int16": "kInt16"}
+_TYPES = {
+    "float32": "kFloat32",
+    "int8": "kInt8",
+    "int16": "kInt16",
+    "int32": "kInt32",
+}
 _NOTE = "// Written by tf_diet; do not edit.\n"
 
 
@@ -173,8 +178,8 @@ def _check_types(model: TFLiteModel) -> None:
         if details.dtype not in _TYPES:
             raise ConversionError(
                 f"The tensor {details.name!r} has a type that the C++ side "
-                f"does not read. Received: {details.dtype}. Use float inputs "
-                "and outputs; look classes up or choose them in C++."
+                f"does not read. Received: {details.dtype}. Use float or "
+                "int32 inputs and outputs."
             )
 
 
@@ -253,7 +258,7 @@ def _settings_header(
     return _guarded(
         "model_settings.h",
         "namespace tf_diet {\nnamespace settings {\n\n"
-        "enum TensorType { kFloat32, kInt8, kInt16 };\n\n"
+        "enum TensorType { kFloat32, kInt8, kInt16, kInt32 };\n\n"
         "struct Tensor {\n  const char* name;\n  int index;\n  int size;\n"
         "  TensorType type;\n  float scale;\n  int zero_point;\n};\n\n"
         "// Positions in kInputs and kOutputs: what comes out of `output` has\n"

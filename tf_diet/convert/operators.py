@@ -39,8 +39,9 @@ _EXCEPTIONS = {
 _REMEDIES = {
     "WHILE": "It is the time loop of a recurrent layer, which TFLite Micro "
     "runs without an error and wrongly: convert to_streaming(model) instead.",
-    "SELECT": "It comes from keras.layers.Embedding and keras.ops.where: look "
-    "the row up in C++ and make it an input of the model.",
+    "SELECT": "It comes from keras.ops.where, keras.ops.take and embeddings "
+    "with mask_zero: use arithmetic in its place, or do it in C++ and make "
+    "its result an input of the model.",
     "ONE_HOT": "Fill the vector in C++ and make it an input of the model.",
     "POW": "It comes from exp_sigmoid or a power: end the model before it and "
     "do it in C++, or square with a product.",

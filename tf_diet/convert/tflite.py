@@ -15,6 +15,7 @@ from tf_diet.convert import calibration as calibrating
 from tf_diet.convert import flatbuffer, quantization
 from tf_diet.convert.chatter import captured
 from tf_diet.convert.details import TensorDetails, state_pairs
+from tf_diet.convert.lookup import with_lookups
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.errors import ConversionError, DietError
 
@@ -186,7 +187,8 @@ def _flatten(
                 f"shape with batch 1. Received: {tuple(spec.shape)}. Convert "
                 "to_streaming(model), or build the model with fixed shapes."
             )
-    return keras.Model(specs, list(model.outputs), name=model.name), specs
+    flat = keras.Model(specs, list(model.outputs), name=model.name)
+    return with_lookups(flat), specs
 
 
 def _converter(tf: Any, flat: keras.Model, specs: Sequence[Any]) -> Any:

@@ -55,8 +55,8 @@ inline const char* describe(Status status) noexcept {
       return "a tensor has another size than model_settings.h says: copy all "
              "generated files together";
     case Status::kTensorType:
-      return "a tensor is neither float32, int8 nor int16: convert the model "
-             "again with one of these";
+      return "a tensor is neither float32, int8, int16 nor int32: convert the "
+             "model again with one of these";
     case Status::kBadWiring:
       return "the table of states points outside the tensors or joins "
              "different sizes: copy all generated files together";

@@ -14,6 +14,8 @@ size_t bytes_of(TfLiteType type) noexcept {
   switch (type) {
     case kTfLiteFloat32:
       return sizeof(float);
+    case kTfLiteInt32:
+      return sizeof(int32_t);
     case kTfLiteInt16:
       return sizeof(int16_t);
     case kTfLiteInt8:
@@ -23,8 +25,16 @@ size_t bytes_of(TfLiteType type) noexcept {
   }
 }
 
+// Only small integers are quantised: the others are counts, such as codes.
+bool quantised(TfLiteType type) noexcept {
+  return type == kTfLiteInt16 || type == kTfLiteInt8;
+}
+
 float read(const TfLiteTensor& tensor, int i) noexcept {
   if (tensor.type == kTfLiteFloat32) return tensor.data.f[i];
+  if (tensor.type == kTfLiteInt32) {
+    return static_cast<float>(tensor.data.i32[i]);
+  }
   const int stored =
       tensor.type == kTfLiteInt16 ? tensor.data.i16[i] : tensor.data.int8[i];
   return static_cast<float>(stored - tensor.params.zero_point) *
@@ -40,12 +50,23 @@ int quantise(float value, const TfLiteTensor& tensor, int lowest,
   return static_cast<int>(steps);
 }
 
+// The nearest integer that fits.
+int32_t nearest(float value) noexcept {
+  const float whole = rintf(value);
+  if (!(whole > -2147483648.0f)) return INT32_MIN;
+  if (whole >= 2147483648.0f) return INT32_MAX;
+  return static_cast<int32_t>(whole);
+}
+
 // Stores one number the way `tensor` does, in `memory`.
 void write(float value, const TfLiteTensor& tensor, unsigned char* memory,
            int i) noexcept {
   const size_t at = static_cast<size_t>(i);
   if (tensor.type == kTfLiteFloat32) {
     memcpy(memory + at * sizeof(float), &value, sizeof(float));
+  } else if (tensor.type == kTfLiteInt32) {
+    const int32_t stored = nearest(value);
+    memcpy(memory + at * sizeof(int32_t), &stored, sizeof(int32_t));
   } else if (tensor.type == kTfLiteInt16) {
     const int16_t stored =
         static_cast<int16_t>(quantise(value, tensor, INT16_MIN, INT16_MAX));
@@ -59,7 +80,7 @@ void write(float value, const TfLiteTensor& tensor, unsigned char* memory,
 
 bool same_numbers(const TfLiteTensor& a, const TfLiteTensor& b) noexcept {
   return a.type == b.type &&
-         (a.type == kTfLiteFloat32 ||
+         (!quantised(a.type) ||
           (!(a.params.scale < b.params.scale) &&
            !(a.params.scale > b.params.scale) &&
            a.params.zero_point == b.params.zero_point));
@@ -201,8 +222,8 @@ Status StepModel::connect() noexcept {
     if (port.tensor == nullptr) return Status::kTensorCount;
     const size_t width = bytes_of(port.tensor->type);
     if (width == 0) return Status::kTensorType;
-    const bool real = port.tensor->type == kTfLiteFloat32;
-    if (!real && !(port.tensor->params.scale > 0.0f)) {
+    if (quantised(port.tensor->type) &&
+        !(port.tensor->params.scale > 0.0f)) {
       return Status::kTensorType;
     }
     if (port.tensor->bytes != width * static_cast<size_t>(port.size)) {

@@ -21,6 +21,7 @@ typedef struct TfLiteQuantizationParams {
 
 typedef union TfLitePtrUnion {
   float* f;
+  int32_t* i32;
   int16_t* i16;
   int8_t* int8;
   char* raw;

@@ -103,7 +103,7 @@ class MicroInterpreter {
 
  private:
   static constexpr size_t kMost = 8;
-  static constexpr size_t kWidest = 160;
+  static constexpr size_t kWidest = 256;
 
   TfLiteStatus replay() {
     static char stored[4 * kWidest];
@@ -136,6 +136,9 @@ class MicroInterpreter {
 
   static float raw(const TfLiteTensor& tensor, int n) {
     if (tensor.type == kTfLiteFloat32) return tensor.data.f[n];
+    if (tensor.type == kTfLiteInt32) {
+      return static_cast<float>(tensor.data.i32[n]);
+    }
     return static_cast<float>(tensor.type == kTfLiteInt8 ? tensor.data.int8[n]
                                                          : tensor.data.i16[n]);
   }

@@ -24,6 +24,7 @@ class MicroMutableOpResolver : public MicroOpResolver {
   TfLiteStatus AddConv2D() { return add(); }
   TfLiteStatus AddDequantize() { return add(); }
   TfLiteStatus AddFullyConnected() { return add(); }
+  TfLiteStatus AddGather() { return add(); }
   TfLiteStatus AddLogistic() { return add(); }
   TfLiteStatus AddMul() { return add(); }
   TfLiteStatus AddPack() { return add(); }

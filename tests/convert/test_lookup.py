@@ -1,0 +1,93 @@
+import keras
+import numpy as np
+import pytest
+
+from tf_diet.convert.lookup import LookUp, with_lookups
+from tf_diet.convert.micro import to_micro
+from tf_diet.convert.runtime import MicroRunner
+from tf_diet.convert.streaming import to_streaming
+from tf_diet.convert.tflite import to_tflite
+from tf_diet.errors import ConversionError
+from tf_diet.models.wavenet import WaveNetConfig, wavenet
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="converts with TensorFlow"
+)
+
+
+def model(**options):
+    codes = keras.Input((6,), batch_size=1, dtype="int32", name="codes")
+    x = keras.layers.Embedding(9, 4, name="table", **options)(codes)
+    return keras.Model(codes, keras.layers.Dense(3, name="top")(x))
+
+
+def test_a_table_is_looked_up_by_one_gather():
+    before = model()
+    nodes = len(before.get_layer("table")._inbound_nodes)
+    after = with_lookups(before)
+    assert type(after.get_layer("table")) is LookUp
+    assert type(before.get_layer("table")) is keras.layers.Embedding
+    assert len(before.get_layer("table")._inbound_nodes) == nodes
+    codes = np.array([[0, 3, 8, 1, 1, 5]], np.int32)
+    np.testing.assert_array_equal(
+        before.predict_on_batch(codes), after.predict_on_batch(codes)
+    )
+    assert set(to_tflite(before).ops) - {"RESHAPE"} == {
+        "FULLY_CONNECTED",
+        "GATHER",
+    }
+
+
+def test_masks_are_left_to_keras():
+    before = model(mask_zero=True)
+    assert with_lookups(before) is before
+
+
+@pytest.mark.parametrize(
+    ("quantize", "off"), [("float32", 1e-6), ("int8", 0.1)]
+)
+@pytest.mark.parametrize("told", [False, True])
+def test_a_wavenet_runs_in_tflite_micro(quantize, off, told, tmp_path):
+    keras.utils.set_random_seed(3)
+    config = WaveNetConfig(
+        cycles=1,
+        layers=3,
+        channels=8,
+        skip_channels=16,
+        kernel=2,
+        hop=1,
+        conditioning=5 if told else 0,
+        instruments=2 if told else 0,
+    )
+    net = wavenet(config)
+    rng = np.random.default_rng(3)
+    for variable in net.trainable_variables:
+        noise = rng.normal(0, 0.2, variable.shape)
+        variable.assign(np.asarray(variable) + noise)
+
+    def sound(samples=80):
+        held = {"codes": rng.integers(256, size=samples, dtype=np.int32)}
+        if told:
+            held["conditioning"] = rng.random((samples, 5), np.float32)
+            held["instrument"] = np.ones(samples, np.int32)
+        return held
+
+    streaming = to_streaming(net)
+    lite = to_tflite(streaming, quantize, [sound() for _ in range(4)])
+    to_micro(lite, tmp_path, sample_rate=16000, hop=1)
+    assert "kInt32" in (tmp_path / "model_settings.h").read_text()
+    x = sound()
+    whole = {name: values[None] for name, values in x.items()}
+    if told:
+        whole["instrument"] = whole["instrument"][:, :1]
+    expected = net.predict(whole, verbose=0)[0]
+    found = MicroRunner(lite).run(x).reshape(expected.shape)
+    assert np.abs(found - expected).max() < off * np.ptp(expected)
+
+
+def test_wide_tables_are_refused_by_name(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [{"codes": rng.integers(9, size=(1, 6))} for _ in range(4)]
+    lite = to_tflite(model(), "int16x8", rows)
+    with pytest.raises(ConversionError, match=r"INT16.*gather.*quantize="):
+        to_micro(lite, tmp_path / "new", sample_rate=16000, hop=1)
