@@ -46,6 +46,7 @@ def measure(arguments):
         channels=arguments.width,
         skip_channels=2 * arguments.width,
         conditioning=80,
+        hop=HOP,
     )
     model = wavenet(config)
     graph = build(model)

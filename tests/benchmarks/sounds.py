@@ -22,7 +22,7 @@ from pathlib import Path
 from stamp import stamp
 
 # Steps, and the minutes within which an instrument should be recognised.
-MODELS = {"ddsp": (6000, 30), "sing": (2400, 30), "wavenet": (56000, 60)}
+MODELS = {"ddsp": (6000, 30), "sing": (2700, 30), "wavenet": (56000, 60)}
 NOTES = {
     "violin": ("string_acoustic_040", ["A4:2"]),
     "oboe": ("reed_acoustic_068", ["G4:2"]),

@@ -13,6 +13,7 @@ from tf_diet.audio.extraction import extract
 from tf_diet.audio.features import log_mel
 from tf_diet.audio.metrics import BitsPerSample
 from tf_diet.audio.sources import read_source
+from tf_diet.audio.tuning import hertz
 from tf_diet.errors import InputError
 from tf_diet.models import (
     DDSPConfig,
@@ -25,6 +26,8 @@ from tf_diet.models import (
 from tf_diet.models.examples import (
     ddsp_examples,
     sing_examples,
+    sing_latents,
+    sing_notes,
     wavenet_examples,
 )
 
@@ -47,9 +50,10 @@ def held(tmp_path_factory):
     for number in range(8):
         time = np.arange(3200) / 8000
         pitch = 60 + number
-        hertz = 440 * 2 ** ((pitch - 69) / 12)
         partials = range(1, 2 + 3 * (number % 2))
-        sound = sum(np.sin(2 * np.pi * hertz * k * time) / k for k in partials)
+        sound = sum(
+            np.sin(2 * np.pi * hertz(pitch) * k * time) / k for k in partials
+        )
         sound = 0.3 * sound * np.exp(-3 * time) + 0.002 * rng.normal(size=3200)
         name = "ab"[number % 2]
         note = ("C4", "Cs4", "D4", "Ds4", "E4", "F4", "Fs4", "G4")[number]
@@ -150,8 +154,7 @@ def test_wavenet_crops_come_at_other_pitches(held):
         x, y, weights = make(held, clip, rng)
         sound = mu_law.decode(y)
         peak = np.abs(np.fft.rfft(sound * np.hanning(1280), 2**17)).argmax()
-        hertz = 440 * 2 ** ((60 - 69) / 12)
-        moved.append(12 * np.log2(peak * 8000 / 2**17 / hertz))
+        moved.append(12 * np.log2(peak * 8000 / 2**17 / hertz(60)))
         # The frames are of what is heard, where a crop tells all of it: their
         # windows reach 27 ms to both sides.
         first = 0 if weights[0] else 4
@@ -293,6 +296,38 @@ def test_sing_sounds_come_at_other_levels_and_moments(held):
     model = sing_autoencoder(config)
     model.compile("adam", "mse")
     model.fit(held.batches(make, batch=2, steps=2), verbose=0)
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+def test_sing_notes_sound_the_pitch_that_they_are_told(held, shift):
+    config = SINGConfig(
+        channels=16,
+        latent=4,
+        context=3,
+        window=64,
+        stride=16,
+        samples=3200,
+        instruments=2,
+    )
+    rng, clip = np.random.default_rng(0), held.clips[2]
+    frequency = np.fft.rfftfreq(8 * 3200, 1 / 8000)
+    seen = set()
+    for _ in range(30):
+        x, y = sing_notes(config, shift)(held, clip, rng)
+        assert y.shape == (3200,)
+        told = set(x["pitch"].tolist())
+        assert len(told) == 1
+        (pitch,) = told
+        spectrum = np.abs(np.fft.rfft(y, 8 * 3200))
+        found = frequency[spectrum.argmax()]
+        assert abs(12 * np.log2(found / hertz(pitch))) < 0.3
+        seen.add(int(pitch) - clip.note.pitch)
+    assert seen == set(range(-shift, shift + 1))
+    # No pitch is told that there is no symbol for.
+    low = dataclasses.replace(config, pitches=clip.note.pitch + 1)
+    make = sing_latents(low, shift)
+    told = [make(held, clip, rng)[0]["pitch"][0] for _ in range(20)]
+    assert max(told) == clip.note.pitch
 
 
 def test_crops_that_cannot_be(held):

@@ -8,6 +8,7 @@ reaches a frame's controls at the end of its block needs no look-ahead.
 import numpy as np
 
 from tf_diet import optional
+from tf_diet.audio.tuning import hertz
 from tf_diet.errors import InputError
 
 FLOOR = -80.0
@@ -128,7 +129,7 @@ def around(pitch: int | None, sample_rate: int) -> tuple[float, float]:
     """
     if pitch is None:
         return 50.0, min(1000.0, 0.49 * sample_rate)
-    named = 440 * 2 ** ((pitch - 69) / 12)
+    named = hertz(pitch)
     high = min(named * 2 ** (7 / 12), 0.49 * sample_rate)
     return min(named * 2 ** (-7 / 12), high / 2), high
 

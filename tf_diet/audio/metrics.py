@@ -9,6 +9,7 @@ from keras import ops
 
 from tf_diet import optional
 from tf_diet.audio import features
+from tf_diet.audio.tuning import hertz
 from tf_diet.errors import InputError
 
 _VISQOL_RATE = 48000
@@ -210,7 +211,7 @@ def sounding(
         )
     right = []
     for sound, midi in zip(audio, pitch, strict=True):
-        named = 440 * 2 ** ((float(midi) - 69) / 12)
+        named = hertz(float(midi))
         high = min(2 * named, 0.49 * sample_rate)
         found, voiced = features.fundamental(
             sound,

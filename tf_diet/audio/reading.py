@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_diet import optional
+from tf_diet.audio.tuning import hertz
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})
 SILENCE = 10 ** (-60 / 20)
@@ -81,7 +82,7 @@ def check_pitch(pitch: int, sample_rate: int) -> None:
     Raises:
         UnusableError: it cannot.
     """
-    if 440 * 2 ** ((pitch - 69) / 12) > 0.49 * sample_rate:
+    if hertz(pitch) > 0.49 * sample_rate:
         raise UnusableError(
             f"its note, MIDI {pitch}, is above half the sample rate"
         )

@@ -14,6 +14,7 @@ from tf_diet import optional
 from tf_diet.audio import mu_law
 from tf_diet.audio.clips import Clip, Extracted
 from tf_diet.audio.features import amplified, log_mel, reach
+from tf_diet.audio.transposition import transposed
 from tf_diet.errors import InputError
 from tf_diet.models.sing import SINGConfig, symbols
 from tf_diet.models.wavenet import WaveNetConfig
@@ -208,11 +209,17 @@ def sing_examples(
     return make
 
 
-def sing_notes(config: SINGConfig) -> Make:
-    """Returns what makes notes as they are, under their symbols.
+def sing_notes(config: SINGConfig, shift: int = 0) -> Make:
+    """Returns what makes notes under their symbols.
+
+    Few pitches say little of those between and beside them: with `shift`,
+    each note comes at another pitch too, under the symbol of that one.
 
     Args:
         config: of the model.
+        shift: the pitch is changed by up to this, in whole semitones, up or
+            down, by playing the sound faster or slower; it is let go of when
+            it was.
 
     Shapes:
         x: see `tf_diet.models.sing.symbols`, (frames,) each; y: (samples,).
@@ -221,22 +228,29 @@ def sing_notes(config: SINGConfig) -> Make:
     def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
         names = ("instrument", "pitch", "velocity")
         told = [int(held.value(clip, name)) for name in names]
+        audio = held.value(clip, "audio")
+        higher = int(random.integers(-shift, shift + 1))
+        if 0 <= told[1] + higher < config.pitches:
+            told[1] += higher
+            rate = held.settings.sample_rate
+            audio = transposed(audio, higher, told[1], rate)
         x = {name: v[0] for name, v in note_symbols(config, told).items()}
-        return x, of_length(held.value(clip, "audio"), config.samples)
+        return x, of_length(audio, config.samples)
 
     return make
 
 
-def sing_latents(config: SINGConfig) -> Make:
+def sing_latents(config: SINGConfig, shift: int = 0) -> Make:
     """Returns what `tf_diet.models.sing.latent_distance` is trained on.
 
     Args:
         config: of the model.
+        shift: see `sing_notes`.
 
     Shapes:
         x: see `sing_notes`, and audio (samples,); y: zeros (frames, latent).
     """
-    notes = sing_notes(config)
+    notes = sing_notes(config, shift)
     none = np.zeros((config.frames, config.latent), np.float32)
 
     def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:

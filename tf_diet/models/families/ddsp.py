@@ -12,6 +12,7 @@ from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.losses import MultiScaleSpectralLoss
 from tf_diet.audio.scores import NoteEvent
 from tf_diet.audio.templates import gain
+from tf_diet.audio.tuning import hertz
 from tf_diet.models.ddsp import DDSPConfig, ddsp, static_envelope
 from tf_diet.models.examples import Make, ddsp_examples
 from tf_diet.models.families.base import (
@@ -143,7 +144,7 @@ class DDSPFamily(Family):
         hop = config.hop
         audio = audio[: len(audio) // hop * hop]
         # From below a bass to above what it was trained on.
-        highest = 440 * 2 ** ((max(playing.pitches or (0, 84)) + 3 - 69) / 12)
+        highest = hertz(max(playing.pitches or (0, 84)) + 3)
         found = {
             "f0": features.fundamental(
                 audio, rate, hop, low=50.0, high=min(highest, 0.49 * rate)

@@ -39,6 +39,9 @@ from tf_diet.models.sing import (
 
 # Fades a note that is let go of, in dB over its release.
 _FALL = 60.0
+# Semitones that a note is moved by in training at most, and may be played
+# beside those that it was trained on: formants move with it.
+_SHIFT = 3
 # Velocities are MIDI's own; 0 stands for notes without one.
 _VELOCITIES = 128
 # Clips that tell how large the latents are, at most.
@@ -196,7 +199,7 @@ class SINGFamily(_SING):
             Stage(
                 "generator",
                 partial(self._generator, config),
-                sing_latents(config),
+                sing_latents(config, _SHIFT),
                 partial(self._latents, config),
                 keras.losses.MeanSquaredError(),
                 rate,
@@ -216,7 +219,7 @@ class SINGFamily(_SING):
 
     def examples(self, config: SINGConfig) -> Make:
         """See `Family.examples`."""
-        return sing_notes(config)
+        return sing_notes(config, _SHIFT)
 
     def whole(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
@@ -257,12 +260,17 @@ class SINGFamily(_SING):
                     f"of {note.seconds:.1f} s. Play shorter notes."
                 )
         velocities = [playing.nearest(note)[2] for note in notes]
-        pitches = set(playing.known().labels[:, 1].tolist())
-        strange = {note.pitch for note in notes} - pitches
+        pitches = playing.known().labels[:, 1]
+        strange = {
+            note.pitch
+            for note in notes
+            if np.abs(pitches - note.pitch).min() > _SHIFT
+        }
         if strange:
             raise InputError(
-                "SING plays the pitches that it was trained on. Received: "
-                f"MIDI {', '.join(map(str, sorted(strange)))}. Transpose the "
+                "SING plays the pitches that it was trained on, and up to "
+                f"{_SHIFT} semitones beside them. Received: MIDI "
+                f"{', '.join(map(str, sorted(strange)))}. Transpose the "
                 "piece."
             )
         told = [
