@@ -107,7 +107,7 @@ def extract(
             f"seconds={how.seconds:g} at {how.sample_rate} Hz, with hops of "
             f"{how.hop} and {how.mel_hop}. Ask for longer clips."
         )
-    folder = Path(cache) if cache is not None else user_cache()
+    folder = Path(cache).absolute() if cache is not None else user_cache()
     tasks = [(note, wanted, how, folder) for note in source.notes]
     clips: list[Clip] = []
     problems = list(source.problems)
