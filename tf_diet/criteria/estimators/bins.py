@@ -64,6 +64,8 @@ def equal_mass(rows: Array, bins: int) -> Binned:
     Shapes:
         rows: (units, samples).
     """
+    # Loops are compiled anew for each layout in memory.
+    rows = np.ascontiguousarray(rows)
     units, samples = rows.shape
     low, scale = _cells(rows)
     codes = np.empty((units, samples), np.uint8)
@@ -74,7 +76,7 @@ def equal_mass(rows: Array, bins: int) -> Binned:
 
 
 def _cells(rows: Array) -> tuple[Array, Array]:
-    """Returns where the cells of every unit begin, and how many one is.
+    """Returns where the cells of each unit begin, and how many make up one.
 
     Cells are even between values that nearly all samples lie between, found
     on some of them. Where they lie decides how long it takes, not what comes
