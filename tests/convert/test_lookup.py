@@ -38,6 +38,30 @@ def test_a_table_is_looked_up_by_one_gather():
     }
 
 
+def test_nested_and_shared_tables_are_looked_up_too():
+    layers = keras.layers
+    table = layers.Embedding(9, 4, name="table")
+    told = keras.Input((6,), dtype="int32")
+    inner = keras.Model(told, layers.Dense(4)(table(told)), name="inner")
+    codes = keras.Input((6,), batch_size=1, dtype="int32", name="codes")
+    plain = keras.Sequential([layers.Dense(4), layers.ReLU()], name="plain")
+    x = keras.ops.abs(inner(codes)) + plain(table(codes))
+    before = keras.Model(codes, layers.BatchNormalization()(x))
+    rng = np.random.default_rng(1)
+    for weight in before.weights:
+        weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    nodes = len(inner._inbound_nodes)
+    lite = to_tflite(before)
+    assert "SELECT" not in lite.ops
+    assert len(inner._inbound_nodes) == nodes
+    x = rng.integers(9, size=(1, 6), dtype=np.int32)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(with_lookups(before)(x)),
+        keras.ops.convert_to_numpy(before(x)),
+        rtol=1e-6,
+    )
+
+
 def test_masks_are_left_to_keras():
     before = model(mask_zero=True)
     assert with_lookups(before) is before

@@ -37,31 +37,46 @@ class LookUp(keras.layers.Layer):
 
 
 def with_lookups(model: keras.Model) -> keras.Model:
-    """Returns a model with its embeddings as `LookUp`.
+    """Returns a model with its embeddings as `LookUp`, nested ones too.
 
     A model without any comes back as it is, and so does an embedding that
-    says which steps are masked.
+    says which steps are masked, or one inside a layer that is no functional
+    model.
 
     Args:
         model: functional; left as it is.
     """
-    found = [layer for layer in model.layers if _plain(layer)]
-    if not found:
-        return model
+    return _copied(model) if _found(model) else model
 
-    def remade(layer: Any) -> Any:
-        if _plain(layer):
-            rows, width = layer.input_dim, layer.output_dim
-            return LookUp(rows, width, name=layer.name)
-        return layer.__class__.from_config(layer.get_config())
 
-    other = keras.models.clone_model(model, clone_function=remade)
-    for layer in model.layers:
-        weights = [layer.embeddings] if _plain(layer) else layer.weights
-        other.get_layer(layer.name).set_weights(
-            [keras.ops.convert_to_numpy(weight) for weight in weights]
-        )
+def _found(model: keras.Model) -> bool:
+    return any(
+        _found(layer) if _nested(layer) else _plain(layer)
+        for layer in model.layers
+    )
+
+
+def _copied(model: keras.Model) -> keras.Model:
+    other = keras.models.clone_model(model, clone_function=_remade)
+    for layer, copy in zip(model.layers, other.layers, strict=True):
+        if not _nested(layer):
+            weights = [layer.embeddings] if _plain(layer) else layer.weights
+            copy.set_weights([keras.ops.convert_to_numpy(w) for w in weights])
     return other
+
+
+def _remade(layer: Any) -> Any:
+    if _nested(layer):
+        return _copied(layer)
+    if _plain(layer):
+        return LookUp(layer.input_dim, layer.output_dim, name=layer.name)
+    return layer.__class__.from_config(layer.get_config())
+
+
+def _nested(layer: Any) -> bool:
+    return isinstance(layer, keras.Model) and bool(
+        getattr(layer, "inputs", None)
+    )
 
 
 def _plain(layer: Any) -> bool:
