@@ -14,7 +14,7 @@ from tf_diet import optional
 from tf_diet.audio import mu_law
 from tf_diet.audio.clips import Clip, Extracted
 from tf_diet.audio.features import amplified, log_mel, reach
-from tf_diet.audio.transposition import transposed
+from tf_diet.audio.pitch_shift import pitch_shift
 from tf_diet.errors import InputError
 from tf_diet.models.sing import SINGConfig, symbols
 from tf_diet.models.wavenet import WaveNetConfig
@@ -233,7 +233,7 @@ def sing_notes(config: SINGConfig, shift: int = 0) -> Make:
         if 0 <= told[1] + higher < config.pitches:
             told[1] += higher
             rate = held.settings.sample_rate
-            audio = transposed(audio, higher, told[1], rate)
+            audio = pitch_shift(audio, higher, told[1], rate)
         x = {name: v[0] for name, v in note_symbols(config, told).items()}
         return x, of_length(audio, config.samples)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_diet.audio.transposition import transposed
+from tf_diet.audio.pitch_shift import pitch_shift
 from tf_diet.audio.tuning import hertz
 
 RATE = 16000
@@ -36,7 +36,7 @@ def test_a_note_sounds_its_new_pitch_for_as_long_as_it_was_held(
     pitch, semitones, held
 ):
     sound = note(pitch, held)
-    other = transposed(sound, semitones, pitch + semitones, RATE)
+    other = pitch_shift(sound, semitones, pitch + semitones, RATE)
     assert other.shape == sound.shape
     assert other.dtype == np.float32
     steady = other[round(0.2 * RATE) : round((held - 0.1) * RATE)]
@@ -60,6 +60,6 @@ def test_a_note_sounds_its_new_pitch_for_as_long_as_it_was_held(
 @pytest.mark.parametrize("semitones", [-3, 0, 3])
 def test_silence_and_scraps_keep_their_length(sound, semitones):
     sound = sound.astype(np.float32)
-    other = transposed(sound, semitones, 60, RATE)
+    other = pitch_shift(sound, semitones, 60, RATE)
     assert other.shape == sound.shape
     assert np.isfinite(other).all()

@@ -14,7 +14,7 @@ _FRAME = 0.01
 _SOUNDS, _HELD = 0.1, 0.5
 
 
-def transposed(
+def pitch_shift(
     audio: np.ndarray, semitones: int, pitch: int, sample_rate: int
 ) -> np.ndarray:
     """Returns a note at another pitch.
