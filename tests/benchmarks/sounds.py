@@ -109,6 +109,7 @@ def show(args):
     ]
     texts = args.file.read_text("utf-8").splitlines()
     found = [json.loads(text) for text in texts]
+    shown = set()
     for line in (line for line in found if "model" in line):
         took = sum(line["seconds"].values()) / 60
         _, bar = MODELS[line["model"]]
@@ -123,7 +124,8 @@ def show(args):
         names = list(dict.fromkeys(n for r in rows.values() for n in r))
         lines += [
             "",
-            f"## {line['model']}",
+            f"## {line['model']}"
+            + (", another run" if line["model"] in shown else ""),
             "",
             f"{line['steps']:,} steps, {took:.1f} minutes (bar: {bar})"
             + (f": {stages}" if len(line["seconds"]) > 1 else "")
@@ -132,6 +134,7 @@ def show(args):
             f"| | {' | '.join(names)} |",
             f"|---|{'---|' * len(names)}",
         ]
+        shown.add(line["model"])
         for name, row in rows.items():
             cells = [f"{row[n]:.3f}" if n in row else "-" for n in names]
             lines.append(f"| {name} | {' | '.join(cells)} |")
