@@ -32,15 +32,15 @@ def ddsp_synthesiser() -> keras.Model:
     return ddsp(DDSPConfig.preset("tiny", instruments=2))
 
 
-def tiny_wavenet() -> keras.Model:
+def tiny_wavenet(conditioning: int = 2, instruments: int = 3) -> keras.Model:
     config = WaveNetConfig(
         cycles=1,
         layers=3,
         channels=8,
         skip_channels=12,
-        conditioning=2,
+        conditioning=conditioning,
         hop=1,
-        instruments=3,
+        instruments=instruments,
     )
     return wavenet(config)
 

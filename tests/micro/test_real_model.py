@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from fake_step_model import FakeModel, FakeTensor
+from graphs import tiny_wavenet
 
 from tf_diet.convert.micro import to_micro
 from tf_diet.convert.runtime import MicroRunner
@@ -13,7 +14,6 @@ from tf_diet.convert.sketch import write_sketch
 from tf_diet.convert.streaming import to_streaming
 from tf_diet.convert.tflite import to_tflite
 from tf_diet.models.ddsp import DDSPConfig, ddsp, decoder
-from tf_diet.models.wavenet import WaveNetConfig, wavenet
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="converts with TensorFlow"
@@ -100,16 +100,7 @@ def stand_in(lite, settings_ops):
 def codes(tmp_path_factory):
     """A WaveNet, which reads codes, not numbers that were quantised."""
     keras.utils.set_random_seed(6)
-    config = WaveNetConfig(
-        cycles=1,
-        layers=3,
-        channels=8,
-        skip_channels=16,
-        kernel=2,
-        hop=1,
-        conditioning=3,
-    )
-    lite = to_tflite(to_streaming(wavenet(config)))
+    lite = to_tflite(to_streaming(tiny_wavenet(3, 0)))
     folder = tmp_path_factory.mktemp("codes")
     to_micro(lite, folder, sample_rate=16000, hop=1)
     return lite, folder
