@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # make demo   set up, then the main job on the sounds that ship
 # make test   set up, then every test
 # make test-jax     the core's tests on the JAX backend
@@ -45,7 +46,7 @@ test-oldest: $(OLDEST)/.ready
 	KERAS_BACKEND=jax $(OLDEST)/bin/python -m pytest -n 2 $(CORE_TESTS)
 
 lint: setup
-	$(BIN)/ruff check tf_diet tests examples docs
-	$(BIN)/ruff format --check tf_diet tests examples docs
+	$(BIN)/ruff check tf_diet tests examples benchmarks tools
+	$(BIN)/ruff format --check tf_diet tests examples benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Teach tf_diet a layer of your own, and check that it is right.
 
 python examples/custom_layer_rule.py

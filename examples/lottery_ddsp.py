@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A lottery on real notes: a small DDSP synthesiser, violin and flute.
 
     python examples/lottery_ddsp.py --folder runs/violin --rounds 5

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Prune a model of your own: plan, look, apply, save.
 
     python examples/prune_your_model.py --output small.keras

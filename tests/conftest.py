@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What every test shares."""
 
 import os

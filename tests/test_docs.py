@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every Python block of the guides runs, from the top of its page down."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The wheel holds everything and works far from the checkout."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The front door: complete, documented, sorted, and light."""
 
 import inspect

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """tf_diet: physical structured pruning of Keras 3 models.
 
 ```python

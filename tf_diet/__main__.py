@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`python -m tf_diet` is `tf-diet`."""
 
 from tf_diet.cli.app import run

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every exception of tf_diet.
 
 ```

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Files that are either whole or not there."""
 
 import errno

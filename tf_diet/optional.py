@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Packages that only some of the work needs."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Progress of long work: a rich bar on a terminal, silence elsewhere."""
 
 from collections.abc import Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One way to register and look up every extension."""
 
 import difflib

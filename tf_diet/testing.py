@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The law, for us and for owners of custom layers.
 
 A trimmed model computes what the full model computes with its dead units at

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A bridge to the TensorFlow Model Optimization toolkit, on request only.
 
 Importing tfmot turns `tf.keras` into Keras 2 for the whole process, so nothing

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Times a streaming TFLite model on this machine, one call after the other.
 
 Copy this file and a .tflite to a Raspberry Pi. It needs Python 3.9, numpy and

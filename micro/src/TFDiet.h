@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tf_diet: sound synthesis for pruned DDSP models on small boards.
 //
 // The synthesis needs nothing but this header. To run the model as well,

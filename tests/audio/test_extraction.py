@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Features of many files: found once, kept whole, streamed."""
 
 import os

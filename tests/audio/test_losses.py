@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The losses know what is near and what is far."""
 
 import keras

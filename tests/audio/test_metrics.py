@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Losses, metrics and baselines against plain numpy."""
 
 import sys

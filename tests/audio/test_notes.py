@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 import importlib.util
 import io
 import json
@@ -13,7 +14,7 @@ from tf_diet.audio import datasets
 from tf_diet.errors import InputError
 
 NOTES = datasets.SHIPPED
-SCRIPT = Path(__file__).parents[2] / "docs" / "data" / "make_notes.py"
+SCRIPT = Path(__file__).parents[2] / "tools" / "make_notes.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Frames of a sound, and the sound of frames."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Notes rendered from a SoundFont, as a user makes them."""
 
 import filecmp

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A room is a convolution that stays the same."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which notes are played, and when."""
 
 import mido

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Folders of every layout give the notes that are in them."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The synthesiser against a slow reference in float64, block by block."""
 
 import os

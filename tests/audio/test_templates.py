@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Courses of notes, made shorter and longer."""
 
 import numpy as np

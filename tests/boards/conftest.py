@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A small dense model in two quantizations, with known counts."""
 
 import keras

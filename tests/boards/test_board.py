@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fits: bounds that follow from the figures, and a catalogue with sources."""
 
 import dataclasses

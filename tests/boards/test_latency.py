@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Latencies are those of the runner that is timed."""
 
 import time

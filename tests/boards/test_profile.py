@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Profiles count what is in the file."""
 
 import keras

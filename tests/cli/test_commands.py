@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The command line as a user meets it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`tf-diet lottery` and `tf-diet runs`, as a user calls them."""
 
 import keras

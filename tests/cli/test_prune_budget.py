@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Budgets, scopes and scalings on the command line."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Limits and graph options on the command line."""
 
 import json

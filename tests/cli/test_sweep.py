@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`tf-diet sweep`, as a user calls it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`tf-diet train`, as a user calls it."""
 
 import json

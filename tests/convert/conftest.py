@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One small recurrent decoder, its sequences and its conversions."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 import keras
 import numpy as np
 import pytest

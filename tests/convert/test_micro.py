@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The C++ files hold the very bytes, ops and figures of the model."""
 
 import json

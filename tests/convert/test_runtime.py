@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the interpreters need, and how numbers are stored."""
 
 import keras

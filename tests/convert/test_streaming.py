@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A step model gives, frame by frame, what the model gives at once."""
 
 import keras

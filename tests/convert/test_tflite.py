@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """TFLite in both interpreters gives what Keras gives, in the same order."""
 
 import keras

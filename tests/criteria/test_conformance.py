@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What every registered criterion must do, whoever wrote it."""
 
 import json

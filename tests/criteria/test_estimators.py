@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Estimates against information that is known, one kind of target each."""
 
 import numpy as np

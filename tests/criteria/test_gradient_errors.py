@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Bad input to criteria of gradients: one clear error each."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Gradients of the model's own loss: right, and taken without a trace."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The truths that estimators are held against, found in a second way."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Information with the layer's own input, at the unit's own position."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How units are seen: pooled, with lags, and never as runs of neighbours."""
 
 import keras

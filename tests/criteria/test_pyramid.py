@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The compiled histograms against numpy, one unit and level at a time."""
 
 import numba

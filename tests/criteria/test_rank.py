@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Scores of whole models: who is found, and with what data."""
 
 import keras

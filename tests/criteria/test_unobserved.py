@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Units that no tensor shows: they stay whole, and the plan says so."""
 
 import keras

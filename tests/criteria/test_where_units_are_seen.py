@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Units are seen wherever they are: nested, shared, recurrent, returned."""
 
 import keras

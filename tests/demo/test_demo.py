@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The whole demo at toy size: every file, every field, the written bytes."""
 
 import json

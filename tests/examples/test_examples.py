@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Each example runs as a user would run it."""
 
 import re

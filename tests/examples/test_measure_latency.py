@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Raspberry Pi script: one file, two packages, honest figures."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Groups, barriers, pins and counts."""
 
 import graphs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Loops over time give compiled what they give operation by operation."""
 
 import keras

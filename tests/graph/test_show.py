@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The graph as table, picture and text, readable on a model of 50 layers."""
 
 import os

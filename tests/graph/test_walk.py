@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Calls in order, nested models inlined, arguments kept."""
 
 import graphs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The law on the families of keras.applications."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Composites in models, and subclassed models, opened and trained on."""
 
 import keras

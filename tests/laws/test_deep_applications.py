@@ -1,6 +1,7 @@
+# SPDX-License-Identifier: MIT
 """The law on the families of hundreds of layers, at the rates that say most.
 
-All four rates are in the table that tests/benchmarks/applications.py makes.
+All four rates are in the table that benchmarks/applications.py makes.
 """
 
 import pytest

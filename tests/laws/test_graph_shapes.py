@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Shapes of graphs: sharing, nesting, branching; the law and what can go."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The core on JAX, with the import of TensorFlow blocked."""
 
 import os

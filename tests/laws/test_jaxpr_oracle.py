@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Rules and jaxpr must part the weights in the same units."""
 
 import json
@@ -8,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+SUPPORT = ROOT / "tests" / "support"
 
 
 @pytest.fixture(scope="module")
 def told():
     """What the oracle says, in a process of its own: it needs JAX."""
-    folders = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
+    folders = [str(SUPPORT), str(ROOT), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, str(TESTS / "jaxpr_labels.py")],
+        [sys.executable, str(SUPPORT / "jaxpr_labels.py")],
         env={
             **os.environ,
             "KERAS_BACKEND": "jax",

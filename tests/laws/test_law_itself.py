@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the law must not let pass, and what only unit counts can show."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A second opinion on what is dead: not-a-number flows, zeros do not.
 
 Inputs are NaN, and the removed channels of the layers that make units are put

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Nested models stay nested through surgery, and where they cannot, why."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Layers and models made of other layers are opened, or say why not."""
 
 import keras

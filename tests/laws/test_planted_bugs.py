@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Rules with a planted bug break the law; the shipped ones do not."""
 
 from dataclasses import replace

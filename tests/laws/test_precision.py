@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The law under other precisions than float32."""
 
 import graphs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The law on random graphs; a failure prints a small program that fails."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The law: trimmed output == masked output, everything randomised."""
 
 import graphs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Two devices in one training give what one gives, within rounding."""
 
 import json
@@ -54,7 +55,7 @@ def test_two_devices_are_as_good_as_one(tmp_path, backend, script):
     done = subprocess.run(
         [
             *(sys.executable, "-c", SCRIPT + script),
-            *(str(Path(__file__).parents[1]), str(tmp_path)),
+            *(str(Path(__file__).parents[1] / "support"), str(tmp_path)),
         ],
         env=os.environ
         | {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lottery end to end on a small regression: rounds, files, resume."""
 
 import json

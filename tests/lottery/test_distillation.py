@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The full model as a teacher."""
 
 from contextlib import nullcontext

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A run that is killed at any moment ends as the run that never was."""
 
 import os

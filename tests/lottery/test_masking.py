@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The paper's baseline: single weights are masked, nothing goes."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a lottery's trainings can do beside training."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mixed precision, train steps of one's own and class weights in a run."""
 
 import keras

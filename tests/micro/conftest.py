@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Compiles the C++ of the Arduino library for this machine."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """C++ beside Python on a converted model, over a run of TFLite Micro."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A generated sketch folder is complete, compiles alone and plays."""
 
 import json

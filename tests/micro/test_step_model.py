@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """StepModel: numbers scaled, states carried, every mismatch named."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The C++ synthesis against the same mathematics in float64 numpy."""
 
 import shutil

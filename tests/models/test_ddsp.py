@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The DDSP model: its form, its decoder and its trivial baseline."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """DDSP with a latent and a room."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Crops are what each model trains on."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The first steps of a training: losses are finite, every weight moves.
 
 Runs on the backend that Keras was started with; `.ci/run` runs it on both.

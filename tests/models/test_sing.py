@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SING: the sizes, the stages, the law, and that it learns."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The WaveNet: causal, gated, conditioned."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Generation by what is remembered is the convolution."""
 
 import keras

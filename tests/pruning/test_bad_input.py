@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Models, plans and limits that cannot be used: one clear error each."""
 
 import json

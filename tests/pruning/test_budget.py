@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Budgets: every bound is met, by as few units as will do."""
 
 import json

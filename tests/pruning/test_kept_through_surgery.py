@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a trimmed model keeps of the full one, and that the full one stays."""
 
 import keras

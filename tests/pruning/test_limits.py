@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What limits ask for holds, in every scope, down to parts of a group."""
 
 import keras

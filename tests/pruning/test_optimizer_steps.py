@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Training goes on after surgery as it would have under a mask."""
 
 import keras

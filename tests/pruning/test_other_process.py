@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Models and plans that are carried to another process."""
 
 import hashlib

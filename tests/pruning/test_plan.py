@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Plans as data, prune as a user calls it, slots through surgery."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Repair gives the full model back where it can, and never makes it worse."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What repair promises whatever the model: who changes, what is refused."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """On trained models, before any retraining, repair beats no repair."""
 
 import keras

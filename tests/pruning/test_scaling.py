@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Scalings, and what units save against counting the model without each."""
 
 import warnings

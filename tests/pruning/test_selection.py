@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Scopes, and a goal that is met with not one unit too many."""
 
 import functools

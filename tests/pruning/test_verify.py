@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The law for users says when it holds, and where it does not."""
 
 import logging

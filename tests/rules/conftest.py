@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One check for rules of operations: the law, and what is left to prune."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Layers that keras.applications defines, and a whole ConvNeXt."""
 
 import keras

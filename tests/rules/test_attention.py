@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Attention without projections, as a layer and as an operation."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every layer and operation of the installed Keras has a rule or a reason."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sums of products: what is summed over, what runs together, what passes."""
 
 import keras

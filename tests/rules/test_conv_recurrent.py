@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """ConvLSTM layers: feature maps as states."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Convolutions: filters, columns of groups, whole groups, multiples."""
 
 import keras

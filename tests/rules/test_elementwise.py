@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Operations value by value and merges, with what is left to prune.
 
 The tensor has shape (batch, 8, 6), its last axis six units.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tables of vectors, and the way back."""
 
 import keras

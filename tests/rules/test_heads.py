@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """MultiHeadAttention and GroupedQueryAttention: heads, widths, channels."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Operations on images, with what is left to prune of six channels."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a wrapper says of layers and models inside that it cannot prune."""
 
 import keras

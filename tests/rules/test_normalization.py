@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Normalisations: what goes exactly, what stays, what goes at a price."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recurrent layers, cells and their stacks: the law, and what is left to prune.
 
 Needless pinning cannot be seen from the law, so each case names its units.

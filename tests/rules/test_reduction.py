@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reductions, running and sorted axes, with what is left to prune.
 
 The tensor has shape (batch, 8, 6), its last axis six units.

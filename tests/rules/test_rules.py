@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every shipped layer rule passes the check that users get."""
 
 from pathlib import Path

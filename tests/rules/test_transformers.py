@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whole blocks of transformers: what can be removed, and that it is exact."""
 
 import keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Bidirectional, TimeDistributed, SpectralNormalization: law and units."""
 
 import keras

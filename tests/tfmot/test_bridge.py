@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """tfmot beside Keras 3, each in a process of its own."""
 
 import os
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
+SUPPORT = Path(__file__).parents[1] / "support"
 needs_tfmot = pytest.mark.skipif(
     find_spec("tensorflow_model_optimization") is None,
     reason="the extra tfmot is not installed",
@@ -26,7 +27,7 @@ import tf_diet
 
 def run(script, *arguments):
     done = subprocess.run(
-        [sys.executable, "-c", START + script, str(TESTS), *arguments],
+        [sys.executable, "-c", START + script, str(SUPPORT), *arguments],
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """Sound: features, notes, synthesis and the losses that compare sounds."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a model has to beat before it has learned anything."""
 
 from typing import Any

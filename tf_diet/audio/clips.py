@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clips and where their features lie: in memory, or streamed.
 
 A set may be larger than memory: arrays stay on the disk until a clip is asked

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recorded notes with their features, split by recording, cut into batches."""
 
 import dataclasses

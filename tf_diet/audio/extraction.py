@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Features of many sounds, found in parallel and kept.
 
 Each file gives clips of one length; each feature of a file is one `.npy` file

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a synthesiser is told about a sound: its pitch and its loudness.
 
 Both come as one value a frame. Frame m describes the sound around the end of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The loss of SING: log-power spectra at one resolution."""
 
 from typing import Any

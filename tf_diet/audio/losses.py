@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How far two sounds are apart."""
 
 from collections.abc import Mapping, Sequence

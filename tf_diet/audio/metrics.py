@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How good a sound is, in units that a person can read."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mu-law companding: audio as 256 codes, finer near silence."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sound as overlapping frames, and overlapping frames as sound."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Work on many files, spread over processes."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Notes at other pitches, held as long as they were."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One audio file as samples, or the reason why not."""
 
 import os

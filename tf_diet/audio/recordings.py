@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Audio files as clips of one length, and the store of their features."""
 
 import hashlib

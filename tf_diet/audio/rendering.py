@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Thousands of notes out of a SoundFont, laid out as NSynth is."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which notes to play, and when: written as text, or read from MIDI."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which recording of a SoundFont is heard at a key: what notes share.
 
 Neighbouring keys and most velocities play one recording at another speed and

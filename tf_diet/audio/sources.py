@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a folder of sounds holds: notes, by their labels alone.
 
 Nothing is decoded here. NSynth's folders and TFRecords are read, folders with

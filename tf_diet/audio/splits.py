@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Dealing what must stay together out to the parts of a set."""
 
 from collections.abc import Sequence

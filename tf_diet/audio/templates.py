@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How the notes of an instrument go: their features, kept for new notes.
 
 A score says that a note is held for so long; a model that is told loudness or

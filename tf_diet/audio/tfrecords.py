@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """NSynth's TFRecords as the folders that NSynth is handed out as, too."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pitches in equal temperament, A4 at 440 Hz."""
 
 from typing import Any

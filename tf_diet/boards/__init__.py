@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """How fast a model runs here, and whether it fits on a board."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Boards, and an honest guess whether a model fits on one."""
 
 import tomllib

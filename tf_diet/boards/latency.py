@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How long one call of a model takes on this machine."""
 
 import platform

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a converted model needs: bytes, operations, memory, time."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`tf-diet`: sub-commands on absl."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How much to remove, on the command line: a share, or what may be left."""
 
 import re

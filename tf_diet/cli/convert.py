@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 r"""Turn a saved model into TFLite and a C array for TFLite Micro.
 
     tf-diet convert ticket.keras --output board/

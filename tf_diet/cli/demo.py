@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Train, prune and deploy a synthesiser on the real notes that ship.
 
 Trains a DDSP synthesiser on violin and flute, runs a lottery on it, converts

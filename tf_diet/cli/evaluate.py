@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Measure a trained model on held-out sounds, beside trivial baselines.
 
     tf-diet evaluate runs/strings --data notes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Play notes, a MIDI file or a recording with a trained model.
 
     tf-diet generate runs/strings --notes C4:0.5 E4 G4:1:90 --out chord.wav

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Show what of a model can be pruned, what is pinned, and why.
 
     tf-diet inspect model.keras

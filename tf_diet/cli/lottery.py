@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 r"""Train, rank, trim, reset and retrain, round after round.
 
     tf-diet lottery my_net.py:build --folder runs/violin --rounds 10

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reading models and data that a command was given."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Measure a model: bytes, operators, arena, latency, real-time factor.
 
     tf-diet profile ticket_int16x8.tflite

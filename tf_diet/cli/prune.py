@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 r"""Remove the least informative units of a saved model, for real.
 
     tf-diet prune model.keras --rate 0.5 --data calibration.npz -o small.keras

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How units are ranked and what is respected, on the command line."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Render an NSynth-like set of notes from a SoundFont, for experiments.
 
     tf-diet render-notes --out notes

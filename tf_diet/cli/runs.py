@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """List and compare lottery runs, and take the best ticket out.
 
 tf-diet runs runs/

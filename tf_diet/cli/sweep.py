@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Run lotteries side by side: every combination of settings, on Ray Tune.
 
     tf-diet sweep sweep.yaml

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Train a DDSP, WaveNet or SING on a folder of sounds.
 
     tf-diet train --model ddsp --preset small --data notes --out runs/strings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How much memory TFLite Micro needs for a model, found without harm.
 
 TFLite Micro may end the process where it cannot prepare a model, so models

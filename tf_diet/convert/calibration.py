@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real inputs, states included, from which integer ranges are taken."""
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What C++ libraries print, caught instead of shown.
 
 The TFLite converter and both interpreters write to the file descriptors of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is known of the inputs, outputs and states of a step model."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reads a `.tflite` file and amends it in place.
 
 Amending in place, never packing anew, keeps the 16-byte alignment of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tables looked up as TFLite Micro can: by a gather and nothing else."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From a TFLite model to the C++ files that a microcontroller compiles."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What TFLite Micro can run: operators, their C++ names, ways around gaps."""
 
 from tf_diet.convert import flatbuffer

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How numbers are stored in a TFLite model: float32, int8, int16x8.
 
 A quantization is a function that sets up a TFLite converter; a new one needs

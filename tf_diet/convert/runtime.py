@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The two interpreters: LiteRT, and TFLite Micro as it runs on a board."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A complete Arduino sketch folder from a converted model."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Running any step model: states fed back, numbers scaled, rows checked."""
 
 from abc import ABC, abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From a model of whole sequences to a model of one frame with states."""
 
 import math

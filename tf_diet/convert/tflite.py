@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From a Keras model of fixed shapes to TFLite bytes."""
 
 import os

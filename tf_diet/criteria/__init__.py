@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How much a unit matters: criteria, and the data that they look at."""
 
 from tf_diet.criteria.activations import Activation

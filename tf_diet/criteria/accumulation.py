@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Gradients of the model's own loss, accumulated over calibration data.
 
 Keras has no gradient of its own that runs on every backend but the one in its

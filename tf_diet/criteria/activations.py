@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Criteria that look at what units do, not at what for."""
 
 import numpy as np

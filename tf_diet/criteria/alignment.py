@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a unit is compared with: the target at the unit's own position.
 
 A unit's activation belongs to a place in its example. The rule depends on

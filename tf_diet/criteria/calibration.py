@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Calibration data, checked before anything runs."""
 
 from collections.abc import Iterator, Mapping, Sequence

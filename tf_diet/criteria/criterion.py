@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a criterion is, what it may look at, and where criteria are filed."""
 
 import abc

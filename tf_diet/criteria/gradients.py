@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Criteria that ask what the loss would say if a unit's weights changed.
 
 The model must be compiled with its loss; see `accumulation`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Criteria that ask what units know, of the target or of their input."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a layer takes, beside what its units do with it.
 
 The input is seen at the place of the unit: positions are shares of an axis, as

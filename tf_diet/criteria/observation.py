@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs calibration data through a model and keeps what units do.
 
 The model runs operation by operation, in batches, and only as far as the last

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The order of calibration examples, made to depend on their content alone.
 
 What is subsampled, and which examples share a batch, is then the same however

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Scores every unit of a model by one criterion."""
 
 from collections.abc import Iterator

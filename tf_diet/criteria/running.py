@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs the part of a model in which units can be seen, operation by operation.
 
 Tensors are let go as they are read, so that a deep model needs the memory of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The scores of a model's units."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Criteria that need no data: what weights alone say of a unit.
 
 A unit that spans several layers, such as one of a residual sum, has several

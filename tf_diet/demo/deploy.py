@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The demo's last mile: a ticket as bytes that run on a board."""
 
 from collections.abc import Mapping

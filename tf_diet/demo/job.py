@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The whole demo, phase by phase."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every number of the demo in one place."""
 
 from dataclasses import dataclass, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The demo's trainings: the lottery and what it is held against."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From calls and rules to a channel graph: units, groups and barriers."""
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A model as a list of calls, and replay: any function over that list.
 
 Label propagation, masking, trimming, observation and streaming are replays.

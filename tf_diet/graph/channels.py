@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The channel graph: what of a model can be removed, and what goes with it."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Opening composite layers and subclassed models.
 
 A layer that owns no weights and only calls other layers and operations can be

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a selection of units costs: parameters, FLOPs, memory accesses."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs a model call by call, and leaves no trace in it.
 
 A tensor is let go as soon as the last call that takes it has run.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a channel graph is made of: groups of units, barriers and pins."""
 
 from dataclasses import dataclass

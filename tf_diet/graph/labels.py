@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Label vectors: which unit each position of an axis belongs to.
 
 Every axis of every tensor and weight carries a vector of labels, one for each

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Layers that loop over time, run as one compiled function.
 
 TensorFlow runs such a loop operation by operation where nothing compiles it,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Parts of groups that lie on an axis of their own, and may not be emptied."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A channel graph as a picture: who feeds whom, and where it stops."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The law on random data, for unknown operations without weights."""
 
 from collections.abc import Sequence

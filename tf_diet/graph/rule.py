@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a rule is, and where rules are filed.
 
 A rule is all that tf_diet knows of a layer or operation. From its signature

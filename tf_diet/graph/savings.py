@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What each unit saves when it alone is removed from the full model.
 
 A plan is solved on true costs, which change as neighbours go; scores are

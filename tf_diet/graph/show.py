@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A channel graph as a person reads it."""
 
 import textwrap

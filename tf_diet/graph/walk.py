@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reads Keras' private graph: calls in order.
 
 With `composite`, the one place where private names of Keras are used.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A function of the user's, named in a text, that says what to train."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The state inside a training: all that going on needs, in one file."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lottery diet: train -> rank -> trim -> reset -> retrain."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The full model as a teacher of its smaller copies."""
 
 from collections.abc import Callable, Iterator, Sequence

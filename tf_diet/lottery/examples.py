@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Training data in an order that can be found again after a kill."""
 
 import abc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What tells one set of training data from another."""
 
 import hashlib

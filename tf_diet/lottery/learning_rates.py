@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Learning rates that are lower, or take longer to fall."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The paper's baseline: small weights are put to zero, one by one."""
 
 from collections.abc import Iterator, Mapping

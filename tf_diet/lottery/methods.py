@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How a round makes a model smaller: one small class a way."""
 
 import abc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the survivors of a round start the next training from, and where."""
 
 import abc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rounds of one run: each is found again where a kill left it."""
 
 import dataclasses

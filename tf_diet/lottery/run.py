@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a diet leaves behind: tickets, and which of them to take."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A run as a folder: configuration, a line a round, a model a round."""
 
 import json

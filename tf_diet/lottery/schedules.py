@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How much is gone after each round, in tfmot's protocol.
 
 A schedule is called with a step, here the number of the round, and returns

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many lotteries side by side, on Ray Tune."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rounds of a run as TensorBoard's scalars."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One training that a kill does not undo, on either backend."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One bar for a whole training, instead of one an epoch."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Audio synthesisers to put on a diet."""
 
 from tf_diet.models.ddsp import DDSPConfig, ddsp, decoder, static_envelope

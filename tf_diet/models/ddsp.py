@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A DDSP synthesiser: pitch and loudness in, sound out."""
 
 from dataclasses import dataclass

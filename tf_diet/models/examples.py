@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clips as each model trains on them: what `Extracted.batches` takes.
 
 A function here returns one that makes one example of one clip; what it draws

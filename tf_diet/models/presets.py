@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sizes that go by a name."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SING: notes from their symbols, through a convolutional auto-encoder.
 
 It is trained in three stages (section 4 of the paper): the auto-encoder on

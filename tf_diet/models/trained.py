@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What `tf-diet train` left in a folder, ready to measure or to play."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A WaveNet: the next mu-law code from all codes before it.
 
 `tf_diet.models.wavenet_sampling` generates with it, a sample at a time.

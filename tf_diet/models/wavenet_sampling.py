@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sound out of a WaveNet: a sample at a time, from what it remembers.
 
 A dilated convolution reads one sample now and one `dilation` samples ago: what

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """Who goes, and taking them out."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a pruned model may cost at most."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What pruning must respect: who stays, and how much of a layer may go."""
 
 import difflib

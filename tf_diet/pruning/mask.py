@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The masked model: the right-hand side of the law.
 
 A trimmed model must compute what the full model computes when everything that

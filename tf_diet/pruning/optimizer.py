@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Optimizer slots through surgery: momentum follows its weight."""
 
 from collections.abc import Mapping, Sequence

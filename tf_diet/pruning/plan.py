@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The pruning plan: plain data between ranking and surgery."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The front door: plan a removal, or do it in one go."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A model made again with the sizes that are left, its weights at zero.
 
 A nested model comes out as its layers where it cannot stay one: an output of

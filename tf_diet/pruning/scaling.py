@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Making scores of different groups comparable before they are ranked.
 
 A scaling is any function of the scores of all groups and the channel graph.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From scores to units that stay: a scope gives an order, a goal cuts it.
 
 A scope is any function of the scores of all groups and the channel graph that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Surgery: a new model without the dead units, weights sliced by label."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The law for users: the trimmed model computes what the masked one does."""
 
 from collections.abc import Mapping

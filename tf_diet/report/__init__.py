@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """Tables and plots of what was measured."""

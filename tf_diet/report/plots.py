@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Plots, drawn without a display."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a sweep came to: one table and one plot, seeds put together."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Figures in rows, as a person reads them in a terminal or a README."""
 
 from collections.abc import Iterable, Mapping, Sequence

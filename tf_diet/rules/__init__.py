@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """All that is known of layers: one file a family, one class a layer."""
 
 from tf_diet.rules import (

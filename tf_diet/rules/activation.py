@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Activations: which functions treat every channel alone, and PReLU."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The layers that models of `keras.applications` define for themselves."""
 
 from collections.abc import Sequence

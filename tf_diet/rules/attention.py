@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Attention without projections: what runs together, and what must stay."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Moving, turning, adding and dropping whole axes."""
 
 from collections.abc import Sequence

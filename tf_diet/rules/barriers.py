@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Kinds of Keras that stop the graph for good, and why.
 
 Whatever is neither here nor has a rule stops the graph too, but then nobody

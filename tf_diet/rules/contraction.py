@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sums of products: einsum, and whatever can be written as one."""
 
 import inspect

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Convolutions: plain, depthwise, separable, transposed."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Convolutions of `keras.ops`, whose kernels are arguments."""
 
 from abc import abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Dense."""
 
 from collections.abc import Sequence

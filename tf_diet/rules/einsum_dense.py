@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """EinsumDense."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whatever treats every value alone, and broadcasting."""
 
 from collections.abc import Sequence

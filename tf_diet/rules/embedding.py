@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Embedding."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Heads of attention, the widths inside them, and what goes in and out."""
 
 from abc import abstractmethod

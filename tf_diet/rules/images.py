@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Operations of `keras.ops` on images: positions change, channels pass."""
 
 from collections.abc import Sequence

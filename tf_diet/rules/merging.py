@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Merging several tensors: value by value, or side by side."""
 
 from collections.abc import Sequence

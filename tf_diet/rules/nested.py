@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Layers around layers: rules made of the rules of what is inside."""
 
 from abc import abstractmethod

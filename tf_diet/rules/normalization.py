@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Normalisations, and what else scales and shifts along axes."""
 
 from collections.abc import Mapping, Sequence

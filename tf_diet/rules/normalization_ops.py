@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Normalisations of `keras.ops`, with the vectors that go beside them."""
 
 from collections.abc import Sequence

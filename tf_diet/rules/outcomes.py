@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What rules say of axes again and again: which they are, and what stays."""
 
 from collections.abc import Iterable, Sequence

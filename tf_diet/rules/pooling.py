@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pooling, padding, cropping and up-sampling over positions."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recurrent layers: a cell over time, and what skips time steps."""
 
 from collections.abc import Mapping, Sequence

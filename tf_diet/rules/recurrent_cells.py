@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recurrent cells: one time step with explicit states."""
 
 from collections.abc import Sequence

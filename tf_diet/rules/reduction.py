@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reducing axes, running over them, and putting them in order."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Dropout with a noise shape; the rest of its family is elementwise."""
 
 from collections.abc import Sequence

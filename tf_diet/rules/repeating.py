@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Repeating, spreading and padding along axes."""
 
 from collections.abc import Sequence

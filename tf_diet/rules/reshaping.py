@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reshaping: how labels spread when axes are merged and split."""
 
 from collections.abc import Sequence

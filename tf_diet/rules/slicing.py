@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Splitting and indexing, whose sizes sit in the arguments."""
 
 from collections.abc import Callable, Sequence

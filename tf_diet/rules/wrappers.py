@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Wrappers: both directions, every time step, spectral normalisation."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Plays a short tune with a pruned DDSP model: TensorFlow Lite Micro turns
 // pitch and loudness into controls, tf_diet turns the controls into sound.
 // The serial monitor (115200 baud) says how long each half takes a frame and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where the sound goes. Choose one of these by the line below the list; with
 // none the sketch only prints how fast it is.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the sketch plays: a short tune as pitch and loudness, frame by frame.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Brings in the TensorFlow Lite Micro library of your board. The Arduino build
 // finds a library only through a header at its top, so it must be named here.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How much sound can this board make in real time? Times the synthesis alone,
 // without a model, at several sizes. Needs no TensorFlow Lite Micro library.
 #include <TFDiet.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // From the raw numbers of the network to what the synthesiser plays.
 //
 // A frame of raw controls is [a, d_1 .. d_H, n_1 .. n_M]: overall amplitude,

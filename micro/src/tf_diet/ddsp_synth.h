@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Harmonics plus noise: from a frame of raw controls to a block of sound.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // White noise through a filter that every frame sets anew.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A bank of harmonic sines whose pitch and amplitudes move from frame to frame.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What every block of the library answers, and the words for it.
 #pragma once
 

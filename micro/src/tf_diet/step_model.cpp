@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Sketches that only make sound have no TensorFlow Lite Micro library.
 #if __has_include("tensorflow/lite/micro/micro_interpreter.h")
 

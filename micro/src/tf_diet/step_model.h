@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A recurrent model that TensorFlow Lite Micro runs one frame at a time.
 //
 // This file and step_model.cpp are the only ones that know TensorFlow Lite

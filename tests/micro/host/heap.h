@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Counts every allocation of the program; link with -Wl,--wrap=malloc, or
 // define NO_HEAP_COUNTER where a sanitizer has its own malloc.
 #pragma once

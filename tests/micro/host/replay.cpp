@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // replay TRACE INPUTS CONTROLS: StepModel over a recorded run of the true
 // interpreter. Prints how the numbers that it stored differ from the recorded.
 #include <stdio.h>

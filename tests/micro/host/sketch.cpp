@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Runs a sketch on a computer: sketch LOOPS [AUDIO]. SKETCH names the .ino.
 #include <Arduino.h>
 #include <stdio.h>

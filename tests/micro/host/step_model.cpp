@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // step_model run INPUTS CONTROLS: frames of [level, instrument x2, pitch],
 //   float32; writes the controls of each frame. A level above 1,000 asks for
 //   reset(), a NaN must be refused and leave the states alone.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the stub interpreter computes: tests/micro/conftest.py does the same.
 #include "tensorflow/lite/micro/micro_interpreter.h"
 

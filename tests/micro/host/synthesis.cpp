@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // synthesis PART FRAMES AUDIO: renders raw float32 frames [f0, controls...]
 // with one part of the library and writes float32 samples.
 // Sizes come from -D: HARMONICS, HOP, BANDS, RATE, SEED.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The part of Arduino that the sketches use, on a computer.
 #pragma once
 

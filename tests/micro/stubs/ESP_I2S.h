@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Signatures of the I2S class of the ESP32 core 3.
 #pragma once
 

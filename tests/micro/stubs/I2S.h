@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Signatures of I2S of the arduino-pico core.
 #pragma once
 

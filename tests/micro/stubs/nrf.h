@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The registers of the PWM unit of the nRF52840 that the sketch sets.
 #pragma once
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Differentiable synthesis: a bank of harmonics plus filtered noise.
 
 The C++ library computes the same samples from the same controls; `synthesize`

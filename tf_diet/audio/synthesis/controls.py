@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From the raw outputs of a decoder to amplitudes and filter magnitudes."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A bank of harmonics whose phase does not drift.
 
 Phase is counted in turns of 2**-32 cycles, in 32-bit integers, where overflow

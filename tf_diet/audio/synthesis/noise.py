@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """White noise through a filter that changes every frame."""
 
 from typing import Any

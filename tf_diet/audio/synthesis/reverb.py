@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A room: one impulse response for all sounds, learned with the rest."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The whole synthesiser, as a function and as a layer."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mutual information of many units with one target, in nats.
 
 Numpy, scipy and Numba only. Register your own with `register_estimator`: a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Bins of equal mass, for many units at once, without sorting them.
 
 Values fall into a few thousand even cells first. Only the samples of cells

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a histogram's plug-in information gains by chance alone."""
 
 import functools

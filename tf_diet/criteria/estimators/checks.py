@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What every estimator may take for granted about its two arrays."""
 
 from typing import Any

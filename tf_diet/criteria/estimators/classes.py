@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mutual information with unordered classes."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From histograms of rising resolution to one number: which to believe."""
 
 import dataclasses

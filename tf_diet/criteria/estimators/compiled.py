@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Loops over samples and counts, compiled by Numba when they first run."""
 
 from collections.abc import Callable

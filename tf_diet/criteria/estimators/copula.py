@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How much of a Gaussian copula's information a histogram still sees."""
 
 import functools

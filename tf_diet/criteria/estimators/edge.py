@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """EDGE: mutual information from a dependence graph of hashed samples."""
 
 import functools

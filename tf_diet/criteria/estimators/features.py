@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Orthonormal features of a target, which units are regressed on."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What each unit adds to those already chosen."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mutual information of a Gaussian copula: linear in normal scores."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mutual information from one plain histogram."""
 
 import numpy as np

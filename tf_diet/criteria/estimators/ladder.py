@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mutual information with a scalar or ordered target, on five histograms.
 
 A Gaussian copula gives a first guess. Histograms of 4 x 4, 8 x 8, ... up to

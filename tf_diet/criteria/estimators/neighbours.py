@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The nearest-neighbour estimators of scikit-learn, as an oracle."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Histograms of many units with one target, at falling resolution."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Order, ranks and normal scores of many units at once.
 
 Everything here depends on the order of values alone, so monotone maps of a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mutual information with a vector, by regression on its features."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the commands have to know of each kind of model.
 
 `tf-diet train`, `evaluate` and `generate` speak to models through this; a kind

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What every kind of model tells the commands, and where kinds register."""
 
 import abc

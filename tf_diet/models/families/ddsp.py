@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """DDSP: pitch and loudness to sound."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SING: notes from their symbols, and its auto-encoder alone."""
 
 from collections.abc import Mapping, Sequence

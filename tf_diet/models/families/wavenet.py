@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WaveNet: the next code from those before it."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs a model up to some tensors, by their keys."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The consumers that ship: dense, convolutional, depthwise, recurrent."""
 
 from collections.abc import Mapping

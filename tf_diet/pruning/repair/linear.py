@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a consumer is: a layer whose outputs follow linearly from an input.
 
 Which weights belong to which channels is said by the rules; here is only how

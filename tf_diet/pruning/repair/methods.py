@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Ways to repair: by biases, by least squares."""
 
 import abc

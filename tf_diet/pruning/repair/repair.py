@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Repair: make a trimmed model good before any retraining."""
 
 from typing import Any

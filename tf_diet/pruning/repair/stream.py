@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Calibration data through both models, as rows that consumers read.
 
 No more than one batch of activations is held at a time. Each consumer is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which layer of the small model came of which, and what it has lost."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The part of TensorFlow Lite's C types that the library uses, for tests.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A stand-in for the interpreter. It is as unkind as the true one: outputs lie
 // where the inputs lie, and a run leaves nothing of its inputs. What the model
 // computes is up to the test, which defines stub_model(), or opens a trace: the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A stand-in for the operator resolver: it counts what is registered.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A stand-in for the flatbuffer schema: a model is a row of 32-bit words,
 //   version, arena bytes, operators, inputs, outputs,
 //   then for each tensor: type, size, scale (float bits), zero point.
