@@ -33,7 +33,7 @@ from tf_diet.criteria import (
     Taylor,
 )
 from tf_diet.criteria.criterion import Criterion, Floats, Seen, criteria
-from tf_diet.criteria.rank import rank
+from tf_diet.criteria.ranking import rank
 from tf_diet.criteria.scores import Scores
 from tf_diet.files import write_text
 from tf_diet.graph.build import build

@@ -7,9 +7,10 @@ import keras
 import pytest
 
 from tf_diet.boards import board as catalogue
-from tf_diet.boards.board import Board, boards, fits, get, read_catalogue
+from tf_diet.boards.board import Board, boards, get, read_catalogue
+from tf_diet.boards.fit import fits
 from tf_diet.boards.latency import Latency
-from tf_diet.boards.profile import Profile
+from tf_diet.boards.profiling import Profile
 from tf_diet.errors import InputError
 
 NEEDS = Profile(

@@ -4,7 +4,7 @@
 import keras
 import pytest
 
-from tf_diet.boards.profile import profile
+from tf_diet.boards.profiling import profile
 from tf_diet.convert import flatbuffer
 from tf_diet.convert.streaming import to_streaming
 from tf_diet.convert.tflite import to_tflite

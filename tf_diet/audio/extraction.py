@@ -27,15 +27,14 @@ from tf_diet.audio.reading import (
 from tf_diet.audio.recordings import user_cache
 from tf_diet.audio.sources import Note, Source
 from tf_diet.errors import InputError
-from tf_diet.registry import Registry
+from tf_diet.extensions import features as extractors
+from tf_diet.extensions import register_feature
 
 # Raised whenever the features of the same samples would come out different.
 _VERSION = 1
 
 
 Compute = Callable[[np.ndarray, int | None, Settings], np.ndarray]
-extractors: Registry[Compute] = Registry("feature")
-register_feature = extractors.register
 
 
 @register_feature("audio")

@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Boards, and an honest guess whether a model fits on one."""
+"""Boards, and what their processors are known to do."""
 
 import tomllib
 from dataclasses import dataclass, fields
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tf_diet.boards.profile import Profile, profile
-from tf_diet.convert.streaming import StreamingModel
-from tf_diet.convert.tflite import TFLiteModel
 from tf_diet.errors import InputError
 from tf_diet.registry import Registry
 
-# The library, C start-up code and a sketch around the model.
-_RUNTIME_FLASH = 130_000
-# Two blocks of audio, the stack, and what the core library keeps.
-_RUNTIME_RAM = 16_000
+if TYPE_CHECKING:
+    from tf_diet.boards.profiling import Profile
+
 _INSTRUCTIONS_PER_OP = 500
 # Share of the 8-bit speed that is left with 16-bit activations.
 _INT16X8_SPEED = 0.8
@@ -62,7 +58,7 @@ class Board:
             f"{self.ram_bytes / 1024:,.0f} KiB RAM, {self.runtime}>"
         )
 
-    def call_seconds(self, needs: Profile) -> tuple[float, float]:
+    def call_seconds(self, needs: "Profile") -> tuple[float, float]:
         """Returns the estimated time of one call, shortest and longest."""
         macs = (
             self.float_macs if needs.quantize == "float32" else self.int8_macs
@@ -88,12 +84,19 @@ boards: Registry[Board] = Registry("board")
 
 
 def register_board(board: Board) -> Board:
-    """Files a board under its name."""
+    """Files a board under its name.
+
+    Args:
+        board: what is known of it.
+    """
     return boards.register(board.name)(board)
 
 
 def get(board: str | Board) -> Board:
     """Returns a board by name; a board is returned as it is.
+
+    Args:
+        board: a name of the catalogue or of `register_board`, or a board.
 
     Raises:
         InputError: the name is unknown.
@@ -101,109 +104,11 @@ def get(board: str | Board) -> Board:
     return board if isinstance(board, Board) else boards.get(board)
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Whether a model fits on a board: an estimate, never a measurement.
-
-    The sound synthesis around the model comes on top of its load.
-
-    Args:
-        board: the board.
-        load: share of the processor's time that the model takes, low and
-            high estimate.
-        flash_needed: bytes of flash, runtime included.
-        ram_needed: bytes of RAM, audio buffers included; None where TFLite
-            Micro cannot run the model.
-        problem: why it cannot, else "".
-    """
-
-    board: Board
-    load: tuple[float, float]
-    flash_needed: int
-    ram_needed: int | None
-    problem: str = ""
-
-    @property
-    def embeddable(self) -> bool:
-        """Whether it has room in flash and RAM."""
-        return (
-            self.ram_needed is not None
-            and self.flash_needed <= self.board.flash_bytes
-            and self.ram_needed <= self.board.ram_bytes
-        )
-
-    @property
-    def real_time(self) -> bool | None:
-        """True or False where both estimates agree, None where they do not."""
-        low, high = self.load
-        return None if low < 1.0 <= high else high < 1.0
-
-    def __repr__(self) -> str:
-        word = {True: "yes", False: "no", None: "perhaps"}
-        low, high = self.load
-        ram = (
-            f"{self.ram_needed:,} of {self.board.ram_bytes:,} bytes"
-            if self.ram_needed is not None
-            else f"cannot run: {self.problem}"
-        )
-        rows = (
-            ("board", f"{self.board.title} ({self.board.processor})"),
-            ("embeddable", word[self.embeddable]),
-            (
-                "flash",
-                f"{self.flash_needed:,} of {self.board.flash_bytes:,} bytes",
-            ),
-            ("RAM", ram),
-            ("real time", word[self.real_time]),
-            (
-                "load",
-                f"{low:.1%} to {high:.1%} of the processor, an estimate "
-                "without the sound synthesis",
-            ),
-        )
-        return "\n".join(f"{name:<12}{value}" for name, value in rows)
-
-
-def fits(
-    model: Profile | StreamingModel | TFLiteModel | bytes,
-    board: str | Board,
-    *,
-    hop: int = 160,
-    sample_rate: int = 16000,
-) -> Fit:
-    """Estimates whether a model fits on a board and keeps up with sound.
-
-    Args:
-        model: a profile, or what can be profiled.
-        board: a registered name, or a board.
-        hop: samples of audio that one call stands for.
-        sample_rate: samples of audio a second.
-
-    Returns:
-        The estimate, low and high.
-
-    Raises:
-        InputError: the board is unknown, or the model of another kind.
-    """
-    board = get(board)
-    needs = model
-    if not isinstance(needs, Profile):
-        needs = profile(needs, runs=1, hop=hop, sample_rate=sample_rate)
-    low, high = board.call_seconds(needs)
-    calls = sample_rate / hop
-    micro = board.runtime == "TFLite Micro"
-    ram = needs.arena_bytes if micro else 2 * needs.bytes
-    return Fit(
-        board,
-        (low * calls, high * calls),
-        needs.bytes + _RUNTIME_FLASH,
-        None if ram is None else ram + _RUNTIME_RAM,
-        needs.micro_problem if micro else "",
-    )
-
-
 def read_catalogue(text: str) -> list[Board]:
     """Returns the boards of a catalogue in TOML, one table a board.
+
+    Args:
+        text: of the file; the keys are the fields of `Board`.
 
     Raises:
         InputError: an entry is missing or unknown.

@@ -25,9 +25,10 @@ from tf_diet.cli.inspect import add_graph_arguments
 from tf_diet.cli.ranking import add_ranking, ranking_of
 from tf_diet.cli.runs import show
 from tf_diet.errors import InputError
+from tf_diet.extensions import repairs, resets
 from tf_diet.lottery.build_functions import built
 from tf_diet.lottery.diet import LotteryDiet
-from tf_diet.lottery.resets import Reset, resets
+from tf_diet.lottery.resets import Reset
 from tf_diet.lottery.schedules import (
     ConstantRate,
     Listed,
@@ -35,7 +36,6 @@ from tf_diet.lottery.schedules import (
     UntilBudget,
     UntilError,
 )
-from tf_diet.pruning.repair.methods import repairs
 
 _MOMENT = re.compile(r"(\d+\.?\d*)\s*(%|steps?|epochs?|)")
 

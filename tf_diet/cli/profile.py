@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tf_diet.audio.synthesis import Synthesizer
-from tf_diet.boards.board import boards, fits
-from tf_diet.boards.profile import profile
+from tf_diet.boards.board import boards
+from tf_diet.boards.fit import fits
+from tf_diet.boards.profiling import profile
 from tf_diet.cli.models import load_model
 from tf_diet.convert.streaming import to_streaming
 from tf_diet.convert.tflite import TFLiteModel

@@ -22,10 +22,10 @@ from tf_diet.cli.inspect import add_graph_arguments
 from tf_diet.cli.models import load_data, load_model
 from tf_diet.cli.ranking import add_ranking, ranking_of
 from tf_diet.errors import RunFolderError
+from tf_diet.extensions import repairs
 from tf_diet.files import write_text
 from tf_diet.lottery.run_folder import save_model
 from tf_diet.pruning.prune import plan
-from tf_diet.pruning.repair.methods import repairs
 from tf_diet.pruning.repair.repair import check_repair, repair
 
 

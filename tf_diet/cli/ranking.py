@@ -4,11 +4,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tf_diet.criteria.criterion import criteria
 from tf_diet.errors import InputError
+from tf_diet.extensions import criteria, scalings, scopes
 from tf_diet.pruning.limits import MAX_RATE, Limits
-from tf_diet.pruning.scaling import scalings
-from tf_diet.pruning.selection import scopes
 
 
 def add_ranking(parser: Any) -> None:

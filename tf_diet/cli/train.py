@@ -40,11 +40,12 @@ from tf_diet.audio.extraction import extract
 from tf_diet.audio.sources import read_source
 from tf_diet.audio.templates import Templates
 from tf_diet.errors import InputError, RunFolderError
+from tf_diet.extensions import families
 from tf_diet.files import write_text
 from tf_diet.lottery.examples import examples
 from tf_diet.lottery.run_folder import RunFolder, differences, save_model
 from tf_diet.lottery.training import Place, Training
-from tf_diet.models.families import Family, Stage, families
+from tf_diet.models.families import Family, Stage
 from tf_diet.models.trained import ranges
 
 # Seconds between two states that are kept.

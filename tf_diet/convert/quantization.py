@@ -10,13 +10,10 @@ from typing import Any
 
 from tf_diet import optional
 from tf_diet.errors import InputError
-from tf_diet.registry import Registry
+from tf_diet.extensions import quantizations, register_quantization
 
 Samples = Callable[[], Iterator[list[Any]]]
 Quantizer = Callable[[Any, Samples | None], None]
-
-quantizations: Registry[Quantizer] = Registry("quantization")
-register_quantization = quantizations.register
 
 
 def get(identifier: str | Quantizer | None) -> tuple[str, Quantizer]:

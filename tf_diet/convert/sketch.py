@@ -14,7 +14,7 @@ from typing import Any
 
 from tf_diet import files
 from tf_diet.errors import ConversionError, InputError
-from tf_diet.registry import Registry
+from tf_diet.extensions import toolchains
 
 MODEL_FILES = (
     "model_data.h",
@@ -71,7 +71,6 @@ class Toolchain:
         )
 
 
-toolchains: Registry[Toolchain] = Registry("board of a sketch")
 _ESP32_LIBRARY = "part of the core, nothing to install"
 _ESP32_SOUND = (
     "`TF_DIET_AUDIO_I2S_ESP32`, an I2S amplifier such as the MAX98357A"

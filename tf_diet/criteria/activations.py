@@ -7,8 +7,8 @@ from tf_diet.criteria.criterion import (
     Criterion,
     Floats,
     Seen,
-    register_criterion,
 )
+from tf_diet.extensions import register_criterion
 from tf_diet.graph.groups import Group
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tf_diet.errors import InputError
+from tf_diet.extensions import criteria
 from tf_diet.graph.groups import Group
-from tf_diet.registry import Registry, instance, snake_case
+from tf_diet.registry import snake_case
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -208,17 +209,18 @@ class Criterion(abc.ABC):
         return f"{type(self).__name__}({settings})"
 
 
-criteria: Registry[type[Criterion]] = Registry("criterion")
-register_criterion = criteria.register
-
-
 def get(identifier: str | Criterion) -> Criterion:
-    """Returns a criterion by its registered name, or the instance given.
+    """Returns a criterion by whatever stands for one.
+
+    Args:
+        identifier: a registered name, a class, an instance, or
+            `{"class_name": name, "config": arguments}`.
 
     Raises:
-        InputError: the name is unknown, or it is neither.
+        InputError: it is none of these.
     """
-    return instance(criteria, Criterion, identifier)  # type: ignore[type-abstract]
+    found: Criterion = criteria.resolve(identifier, Criterion)
+    return found
 
 
 def without_data() -> list[str]:

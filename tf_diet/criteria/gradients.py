@@ -13,10 +13,10 @@ from tf_diet.criteria.criterion import (
     Criterion,
     Floats,
     Seen,
-    register_criterion,
 )
 from tf_diet.criteria.weights import producers, rows_of
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_criterion
 from tf_diet.graph.groups import Group, Member
 
 BATCH = 32

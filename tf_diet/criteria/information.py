@@ -12,7 +12,6 @@ from tf_diet.criteria.criterion import (
     Floats,
     Observed,
     Seen,
-    register_criterion,
 )
 from tf_diet.criteria.estimators import (
     Estimator,
@@ -20,6 +19,7 @@ from tf_diet.criteria.estimators import (
     gain,
     mutual_information,
 )
+from tf_diet.extensions import register_criterion
 from tf_diet.graph.groups import Group
 
 # Inputs wider than this are told by as many leading principal components.

@@ -14,8 +14,8 @@ from tf_diet.criteria.criterion import (
     Floats,
     Ints,
     Seen,
-    register_criterion,
 )
+from tf_diet.extensions import register_criterion
 from tf_diet.graph.groups import Group, Member
 
 # What Keras calls the factors of a normalisation.

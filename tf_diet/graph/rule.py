@@ -5,9 +5,11 @@ A rule is all that tf_diet knows of a layer or operation. From its signature
 follow groups, surgery, masks, parameters and FLOPs.
 """
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -224,6 +226,7 @@ class Rule(ABC):
 
 _RULES: dict[Any, Rule] = {}
 _BARRIERS: dict[str, str] = {}
+_SHIPPED = "tf_diet.rules"
 _NO_RULE = "it has no pruning rule"
 _PREFIXES = {
     "keras.src.ops": "ops",
@@ -254,11 +257,23 @@ def register_rule(*kinds: Any) -> Callable[[type[Rule]], type[Rule]]:
 
     def add(rule: type[Rule]) -> type[Rule]:
         instance = rule()
+        ships = rule.__module__.startswith(f"{_SHIPPED}.")
         for kind in kinds:
-            _RULES[kind] = instance
+            # What a user has filed before the shipped rules were needed stays.
+            if not (ships and kind in _RULES):
+                _RULES[kind] = instance
         return rule
 
     return add
+
+
+@cache
+def _load_shipped() -> None:
+    """Files the rules that ship, when a rule is asked for and not before.
+
+    They are of a room above this one, which is therefore named, not imported.
+    """
+    importlib.import_module(_SHIPPED)
 
 
 def rule_for(operation: Any) -> Rule | None:
@@ -266,6 +281,7 @@ def rule_for(operation: Any) -> Rule | None:
 
     Subclasses have none of their own accord: their `call` may do anything.
     """
+    _load_shipped()
     kind = type(operation)
     if kind in _RULES:
         return _RULES[kind]
@@ -275,6 +291,7 @@ def rule_for(operation: Any) -> Rule | None:
 
 def registered() -> list[Any]:
     """Returns every kind that has a rule."""
+    _load_shipped()
     return list(_RULES)
 
 
@@ -306,11 +323,13 @@ def kind_name(kind: type) -> str:
 
 def barrier_reason(operation: Any) -> str:
     """Returns why an operation that has no rule stops the graph."""
+    _load_shipped()
     return _BARRIERS.get(kind_name(type(operation)), _NO_RULE)
 
 
 def barriers() -> dict[str, str]:
     """Returns every kind that is known to stop the graph, and why."""
+    _load_shipped()
     return dict(_BARRIERS)
 
 

@@ -21,7 +21,7 @@ from tf_diet.lottery.resets import Reset, reset_of
 from tf_diet.lottery.rounds import Data, Evaluate, Rounds
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder, Ticket
-from tf_diet.lottery.schedules import ConstantRate, Schedule, at
+from tf_diet.lottery.schedules import ConstantRate, Schedule, at, schedule_of
 from tf_diet.lottery.tensorboard import board_of
 from tf_diet.lottery.training import DivergedError, MakeCallbacks, Training
 from tf_diet.pruning.limits import Limits
@@ -63,7 +63,9 @@ class LotteryDiet:
     """Repeats train, rank, trim, reset and retrain on any compiled model.
 
     Args:
-        schedule: how much is gone after each round, in tfmot's protocol.
+        schedule: how much is gone after each round: the share of what
+            remains that goes in each, a registered name, or a schedule in
+            tfmot's protocol.
         criterion: how much a unit matters.
         scope: whom a unit is ranked against.
         scaling: how scores are made comparable.
@@ -85,7 +87,7 @@ class LotteryDiet:
         lottery", DAFx-20, section 3.
     """
 
-    schedule: Schedule = ConstantRate()  # noqa: RUF009  (frozen itself)
+    schedule: float | str | Schedule = ConstantRate()  # noqa: RUF009  (frozen itself)
     criterion: str | Criterion = "mutual_information"
     scope: str | Scope = "global"
     scaling: str | Scaling = "rank"
@@ -190,11 +192,12 @@ class LotteryDiet:
             self.seed,
             checkpoint_seconds,
         )
+        schedule = schedule_of(self.schedule)
         rounds = Rounds(
             RunFolder(folder),
             training,
             epochs,
-            self.schedule,
+            schedule,
             Ranking(
                 self.criterion,
                 self.scope,
@@ -216,8 +219,9 @@ class LotteryDiet:
         rounds.ranking.check()
         _ = rounds.trims
         rounds.reset.place(epochs, data.steps)
+        chosen = vars(self) | {"schedule": schedule}
         settings = {
-            "diet": {name: _shown(value) for name, value in vars(self).items()},
+            "diet": {name: _shown(value) for name, value in chosen.items()},
             "epochs": epochs,
             "batches": data.steps,
             "batch_size": getattr(data, "batch_size", None),
@@ -264,8 +268,9 @@ class LotteryDiet:
     def _check(self, model: keras.Model, calibration: Any) -> Limits:
         """Checks what can be before any training, and returns the limits."""
         reset, method = reset_of(self.reset), method_of(self.method)
-        at(self.schedule, 1)
-        method.check(self.schedule)
+        schedule = schedule_of(self.schedule)
+        at(schedule, 1)
+        method.check(schedule)
         if not model.compiled:
             raise InputError(
                 f"The model {model.name!r} is not compiled. Received: a model "

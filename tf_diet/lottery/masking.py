@@ -13,10 +13,11 @@ import numpy.typing as npt
 from keras import ops
 
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_method
 from tf_diet.files import replacing
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Member
-from tf_diet.lottery.methods import Method, Turn, register_method
+from tf_diet.lottery.methods import Method, Turn
 from tf_diet.lottery.resets import Cut
 from tf_diet.lottery.run_folder import RunFolder, save_model
 from tf_diet.pruning.budget import Budget

@@ -14,6 +14,7 @@ from absl import logging
 
 from tf_diet.criteria.criterion import Criterion
 from tf_diet.criteria.criterion import get as criterion_of
+from tf_diet.extensions import methods, register_method, scalings, scopes
 from tf_diet.files import write_text
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.lottery.resets import Cut, Reset
@@ -24,9 +25,6 @@ from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan as make_plan
 from tf_diet.pruning.repair.methods import Repair
 from tf_diet.pruning.repair.repair import repair
-from tf_diet.pruning.scaling import scalings
-from tf_diet.pruning.selection import scopes
-from tf_diet.registry import Registry, instance
 
 
 class Stopwatch:
@@ -65,8 +63,7 @@ class Ranking:
         """
         criterion_of(self.criterion)
         for registry, given in ((scopes, self.scope), (scalings, self.scaling)):
-            if isinstance(given, str):
-                registry.get(given)
+            registry.resolve(given)
 
 
 @dataclass(frozen=True)
@@ -146,17 +143,14 @@ class Method(abc.ABC):
         return {}
 
 
-methods: Registry[type[Method]] = Registry("method")
-register_method = methods.register
-
-
 def method_of(given: str | Method) -> Method:
     """Returns a method, or the one that a name stands for.
 
     Raises:
         InputError: the name is unknown, or it is neither.
     """
-    return instance(methods, Method, given)  # type: ignore[type-abstract]
+    found: Method = methods.resolve(given, Method)
+    return found
 
 
 @register_method()

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import keras
 
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_reset, resets
 from tf_diet.lottery.training import Place
-from tf_diet.registry import Registry, instance
 
 
 class Applies(Protocol):
@@ -74,17 +74,14 @@ class Reset(abc.ABC):
         """
 
 
-resets: Registry[type[Reset]] = Registry("reset")
-register_reset = resets.register
-
-
 def reset_of(given: str | Reset) -> Reset:
     """Returns a reset, or the one that a name stands for.
 
     Raises:
         InputError: the name is unknown, or it is neither.
     """
-    return instance(resets, Reset, given)  # type: ignore[type-abstract]
+    found: Reset = resets.resolve(given, Reset)
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ that instead: it gets the rounds so far, and may answer with a `Budget` to
 meet in place of a share.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_schedule, schedules
 from tf_diet.pruning.budget import Budget
-from tf_diet.registry import Registry
 
 Schedule = Callable[[int], tuple[bool, float]]
 
@@ -49,10 +49,6 @@ class Line(Protocol):
     @property
     def validation_error(self) -> float:
         """After training."""
-
-
-schedules: Registry[Callable[..., Schedule]] = Registry("schedule")
-register_schedule = schedules.register
 
 
 @register_schedule()
@@ -242,6 +238,22 @@ def ask(
     # One that no longer rises, such as tfmot's constant one, has no end.
     rises = sparsity > at(schedule, len(history) - 1)[1]
     return due and (rises or len(history) == 1), sparsity
+
+
+def schedule_of(given: float | str | Mapping[str, Any] | Schedule) -> Schedule:
+    """Returns a schedule, or what stands for one.
+
+    Args:
+        given: a schedule; a number, the share of what remains that goes in
+            each round (`ConstantRate`); or what `Registry.resolve` takes.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if isinstance(given, int | float):
+        return ConstantRate(float(given))
+    found: Schedule = schedules.resolve(given)
+    return found
 
 
 def at(schedule: Schedule | Any, step: int) -> tuple[bool, float]:

@@ -16,7 +16,8 @@ from tf_diet.audio.reading import UnusableError, audible, read_audio
 from tf_diet.audio.scores import NoteEvent, mixed, within
 from tf_diet.audio.templates import Templates
 from tf_diet.errors import InputError
-from tf_diet.models.families import Family, Playing, families
+from tf_diet.extensions import families
+from tf_diet.models.families import Family, Playing
 
 # Share of a second in which the end of a note is faded out.
 _FADE = 0.2

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_diet.criteria.criterion import Criterion
-from tf_diet.criteria.rank import rank as rank_units
+from tf_diet.criteria.ranking import rank as rank_units
 from tf_diet.criteria.scores import Scores
 from tf_diet.errors import InputError
+from tf_diet.extensions import scalings, scopes
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Pinned
@@ -24,14 +25,13 @@ from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.repair.methods import Repair
 from tf_diet.pruning.repair.repair import check_repair
 from tf_diet.pruning.repair.repair import repair as repaired
-from tf_diet.pruning.scaling import Scaling, scalings
+from tf_diet.pruning.scaling import Scaling
 from tf_diet.pruning.selection import (
     Kept,
     Order,
     Scope,
     Values,
     check_order,
-    scopes,
     select,
     whole_model,
 )
@@ -175,8 +175,8 @@ class _How:
     ) -> tuple[PruningPlan, ChannelGraph]:
         """Returns the plan, and the graph that it was made on."""
         scope, scaling, limits = self.scope, self.scaling, self.limits
-        order_of = scopes.get(scope) if isinstance(scope, str) else scope
-        scale = scalings.get(scaling) if isinstance(scaling, str) else scaling
+        order_of = scopes.resolve(scope)
+        scale = scalings.resolve(scaling)
         graph = build(model, limits.options())
         # Ranking may take long: what cannot be met is said before.
         bounds = limits.bounds(graph)

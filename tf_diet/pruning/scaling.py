@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_scaling, scalings
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group
 from tf_diet.graph.savings import savings
-from tf_diet.registry import Registry
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]
 Scaling = Callable[[Values, ChannelGraph], Values]
 
-scalings: Registry[Scaling] = Registry("scaling")
-register_scaling = scalings.register
 
 # A unit that saves nothing counts as if it saved this share of the mean.
 _NEXT_TO_NOTHING = 1e-9
@@ -34,7 +32,9 @@ _NEXT_TO_NOTHING = 1e-9
 def each_group(scale: Callable[[Floats], Floats]) -> Scaling:
     """Makes a scaling of a function of the scores of one group.
 
-    It is given the scores of the units that could be seen.
+    Args:
+        scale: is given the scores of the units of one group that could be
+            seen, shape (units,), and returns as many numbers.
 
     Example:
         >>> @tf_diet.register_scaling("softmax")

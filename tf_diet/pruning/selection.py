@@ -14,21 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_scope, scopes
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group
 from tf_diet.graph.labels import Mask
 from tf_diet.graph.rule import own_variables, rule_for
 from tf_diet.pruning.limits import Bound
-from tf_diet.registry import Registry
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]
 Order = Sequence[tuple[str, int]]
 Scope = Callable[[Values, ChannelGraph], Order]
 Kept = dict[str, NDArray[np.int64]]
-
-scopes: Registry[Scope] = Registry("scope")
-register_scope = scopes.register
 
 
 @register_scope("global")

@@ -9,6 +9,7 @@ from tf_diet.criteria.estimators.chance import n_log_n
 from tf_diet.criteria.estimators.checks import Array, Floats
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.criteria.estimators.vector import to_nats
+from tf_diet.extensions import register_estimator
 
 _UNITS = 32
 _STANDS_OUT = 4
@@ -16,6 +17,7 @@ _STANDS_OUT = 4
 _SAMPLES_PER_CLASS = 10
 
 
+@register_estimator()
 def classes(x: Array, y: Array) -> Floats:
     """Mutual information of every unit with an unordered class a sample.
 

@@ -9,6 +9,7 @@ from tf_diet.criteria.estimators.bins import Ints
 from tf_diet.criteria.estimators.checks import Array, Floats, is_label
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.criteria.estimators.ranks import standardised
+from tf_diet.extensions import register_estimator
 
 # Bandwidths of the ensemble, in units of the basic one.
 SCALES = tuple(np.linspace(1.0, 3.0, 8))
@@ -17,6 +18,7 @@ _SEED = 0
 _MOST = 10.0
 
 
+@register_estimator()
 def edge(x: Array, y: Array) -> Floats:
     """Mutual information by the ensemble dependence graph estimator.
 

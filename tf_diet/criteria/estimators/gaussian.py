@@ -6,8 +6,10 @@ import numpy as np
 from tf_diet.criteria.estimators.checks import Array, Floats, check_scalar
 from tf_diet.criteria.estimators.ranks import normal_scores
 from tf_diet.criteria.estimators.vector import to_nats
+from tf_diet.extensions import register_estimator
 
 
+@register_estimator()
 def gaussian(x: Array, y: Array) -> Floats:
     """Mutual information of every unit under a Gaussian copula.
 

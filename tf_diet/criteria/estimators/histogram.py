@@ -8,8 +8,10 @@ from tf_diet.criteria.estimators.chance import n_log_n
 from tf_diet.criteria.estimators.checks import Array, Floats, is_label
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_estimator
 
 
+@register_estimator()
 def histogram(x: Array, y: Array, *, corrected: bool = True) -> Floats:
     """Mutual information of two sides cut into bins of equal mass.
 

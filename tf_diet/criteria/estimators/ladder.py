@@ -19,6 +19,7 @@ from tf_diet.criteria.estimators.bins import Binned, equal_mass
 from tf_diet.criteria.estimators.checks import Array, Floats, check_scalar
 from tf_diet.criteria.estimators.climb import Rungs, climb
 from tf_diet.criteria.estimators.pyramid import pyramid
+from tf_diet.extensions import register_estimator
 
 # Units that are worked on together: more take memory, fewer take longer.
 _TOGETHER = 256
@@ -26,6 +27,7 @@ _TOGETHER = 256
 _CONTINUOUS = 0.9
 
 
+@register_estimator()
 def ladder(x: Array, y: Array, *, z: float = 3.75) -> Floats:
     """Mutual information of every unit with one ordered number a sample.
 

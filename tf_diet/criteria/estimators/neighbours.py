@@ -11,8 +11,10 @@ from tf_diet.criteria.estimators.checks import (
     is_label,
 )
 from tf_diet.criteria.estimators.features import class_codes
+from tf_diet.extensions import register_estimator
 
 
+@register_estimator()
 def neighbours(x: Array, y: Array) -> Floats:
     """Mutual information by k-nearest neighbours, k = 3.
 

@@ -6,6 +6,7 @@ import numpy as np
 from tf_diet.criteria.estimators.checks import Array, Floats
 from tf_diet.criteria.estimators.features import features
 from tf_diet.criteria.estimators.ranks import normal_scores
+from tf_diet.extensions import register_estimator
 
 _UNITS = 32
 # A variance below this is rounding.
@@ -16,6 +17,7 @@ _DIGITS = 9
 _LARGEST = 7.0
 
 
+@register_estimator()
 def vector(x: Array, y: Array) -> Floats:
     """Mutual information of every unit with a vector a sample.
 

@@ -5,14 +5,6 @@
 of your own is one class and one registration.
 """
 
-# Each registers itself.
-from tf_diet.models.families import ddsp, sing, wavenet  # noqa: F401
-from tf_diet.models.families.base import (
-    Family,
-    Playing,
-    Stage,
-    families,
-    register_family,
-)
+from tf_diet.lazy_exports import attach
 
-__all__ = ["Family", "Playing", "Stage", "families", "register_family"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

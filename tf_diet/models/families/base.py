@@ -18,7 +18,6 @@ from tf_diet.audio.templates import Templates
 from tf_diet.errors import InputError
 from tf_diet.models.examples import Make
 from tf_diet.models.presets import Preset
-from tf_diet.registry import Registry
 
 # Seconds that a note sounds on after it is let go of, at most.
 RELEASE = 0.5
@@ -283,10 +282,6 @@ class Family(abc.ABC):
                 y_pred, pitch, rate, counted=counted
             )
         }
-
-
-families: Registry[type[Family]] = Registry("model")
-register_family = families.register
 
 
 def frames_of(seconds: float, settings: Settings, hop: int) -> int:

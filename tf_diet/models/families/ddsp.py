@@ -14,6 +14,7 @@ from tf_diet.audio.losses import MultiScaleSpectralLoss
 from tf_diet.audio.scores import NoteEvent
 from tf_diet.audio.templates import gain
 from tf_diet.audio.tuning import hertz
+from tf_diet.extensions import register_family
 from tf_diet.models.ddsp import DDSPConfig, ddsp, static_envelope
 from tf_diet.models.examples import Make, ddsp_examples
 from tf_diet.models.families.base import (
@@ -21,7 +22,6 @@ from tf_diet.models.families.base import (
     Family,
     Playing,
     frames_of,
-    register_family,
 )
 
 _STATIC_STEPS = 600

@@ -15,6 +15,7 @@ from tf_diet.audio.log_power import LogPowerSpectralLoss
 from tf_diet.audio.scores import NoteEvent
 from tf_diet.audio.templates import gain
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_family
 from tf_diet.models.examples import (
     Make,
     note_symbols,
@@ -28,7 +29,6 @@ from tf_diet.models.families.base import (
     Family,
     Playing,
     Stage,
-    register_family,
 )
 from tf_diet.models.sing import (
     SINGConfig,

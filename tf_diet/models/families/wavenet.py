@@ -13,13 +13,13 @@ from tf_diet.audio.metrics import BitsPerSample
 from tf_diet.audio.scores import NoteEvent
 from tf_diet.audio.templates import gain
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_family
 from tf_diet.models.examples import Make, wavenet_examples
 from tf_diet.models.families.base import (
     RELEASE,
     Family,
     Playing,
     frames_of,
-    register_family,
 )
 from tf_diet.models.wavenet import WaveNetConfig, wavenet
 from tf_diet.models.wavenet_sampling import generate

@@ -9,10 +9,10 @@ import numpy as np
 from absl import logging
 
 from tf_diet.errors import InputError
+from tf_diet.extensions import register_repair, repairs
 from tf_diet.pruning.repair.linear import Floats
 from tf_diet.pruning.repair.stream import Rows, Stream
 from tf_diet.pruning.repair.twins import Consumer
-from tf_diet.registry import Registry, instance
 
 # A consumer with more columns in a block is left: X'X would take 8 * columns
 # ** 2 bytes (128 MiB) and 2 / 3 * columns ** 3 operations.
@@ -33,17 +33,14 @@ class Repair(abc.ABC):
         """
 
 
-repairs: Registry[type[Repair]] = Registry("repair")
-register_repair = repairs.register
-
-
 def get(identifier: str | Repair) -> Repair:
-    """Returns a repair by its registered name, or the instance given.
+    """Returns a repair; see `Registry.resolve` for what may be given.
 
     Raises:
-        InputError: the name is unknown, or it is neither.
+        InputError: it is none of these.
     """
-    return instance(repairs, Repair, identifier)  # type: ignore[type-abstract]
+    found: Repair = repairs.resolve(identifier, Repair)
+    return found
 
 
 @register_repair("bias")

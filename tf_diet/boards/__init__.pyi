@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+from .board import Board as Board
+from .board import boards as boards
+from .board import get as get
+from .board import read_catalogue as read_catalogue
+from .board import register_board as register_board
+from .fit import Fit as Fit
+from .fit import fits as fits
+from .latency import Latency as Latency
+from .latency import measure as measure
+from .profiling import Profile as Profile
+from .profiling import profile as profile

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+from . import estimators as estimators
+from .activations import Activation as Activation
+from .criterion import Criterion as Criterion
+from .criterion import get as get
+from .estimators.estimate import mutual_information as mutual_information
+from .gradients import Gradient as Gradient
+from .gradients import GradientMin as GradientMin
+from .gradients import Obd as Obd
+from .gradients import Taylor as Taylor
+from .information import InformationGain as InformationGain
+from .information import InputInformation as InputInformation
+from .information import MutualInformation as MutualInformation
+from .ranking import rank as rank
+from .scores import Scores as Scores
+from .weights import L2 as L2
+from .weights import GeometricMedian as GeometricMedian
+from .weights import Lamp as Lamp
+from .weights import Magnitude as Magnitude
+from .weights import Normalisation as Normalisation
+from .weights import Random as Random
