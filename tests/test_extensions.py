@@ -84,13 +84,13 @@ def test_what_stands_for_an_instance():
     ("given", "said"),
     [
         ("bace", "Did you mean 'base'"),
-        (3, "registered name or a Base"),
-        (int, "registered name or a Base"),
+        (3, "registered name or an instance"),
+        (int, "registered name or an instance"),
         (None, "Known names: base"),
         ("needy", "Pass an instance: Needy(name)"),
         (Needy, "Pass an instance: Needy(name)"),
         ({"class_name": "Base", "config": {"sise": 1}}, "sise"),
-        ({"size": 3}, "registered name or a Base"),
+        ({"size": 3}, "registered name or an instance"),
     ],
 )
 def test_what_stands_for_nothing(given, said):

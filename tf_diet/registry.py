@@ -120,7 +120,9 @@ class Registry(Generic[T]):
         if inspect.isclass(given):
             fits = base is None or issubclass(given, base)
         if not fits:
-            what = "a function" if base is None else f"a {base.__name__}"
+            what = "a function"
+            if base is not None:
+                what = f"an instance of {base.__name__}"
             raise InputError(
                 f"A {self.kind} is a registered name or {what}. "
                 f"Received: {given!r}. Known names: {', '.join(self.names())}."

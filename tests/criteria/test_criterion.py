@@ -75,13 +75,26 @@ def test_which_criteria_need_no_data():
     [
         ("mutual_infomation", "Did you mean 'mutual_information'"),
         ("tailor", "Known: activation, geometric_.*Did you mean 'taylor'"),
-        (Magnitude, r"Did you mean Magnitude\(\)"),
         (3, "registered name or an instance.*Received: 3"),
     ],
 )
 def test_unknown_criteria(identifier, message):
     with pytest.raises(InputError, match=message):
         get(identifier)
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "magnitude",
+        Magnitude,
+        Magnitude(),
+        {"class_name": "Magnitude"},
+        {"class_name": "magnitude", "config": {}},
+    ],
+)
+def test_what_stands_for_a_criterion(identifier):
+    assert repr(get(identifier)) == repr(Magnitude())
 
 
 def test_scores_of_several_places_become_one():

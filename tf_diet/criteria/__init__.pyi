@@ -2,8 +2,11 @@
 from . import estimators as estimators
 from .activations import Activation as Activation
 from .criterion import Criterion as Criterion
+from .criterion import criteria as criteria
 from .criterion import get as get
+from .criterion import register_criterion as register_criterion
 from .estimators.estimate import mutual_information as mutual_information
+from .estimators.estimate import register_estimator as register_estimator
 from .gradients import Gradient as Gradient
 from .gradients import GradientMin as GradientMin
 from .gradients import Obd as Obd

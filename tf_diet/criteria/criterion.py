@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tf_diet.errors import InputError
-from tf_diet.extensions import criteria
+from tf_diet.extensions import criteria as criteria
+from tf_diet.extensions import register_criterion as register_criterion
 from tf_diet.graph.groups import Group
 from tf_diet.registry import snake_case
 

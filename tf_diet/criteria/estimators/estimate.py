@@ -15,7 +15,8 @@ from tf_diet.criteria.estimators.checks import (
     is_label,
 )
 from tf_diet.errors import InputError
-from tf_diet.extensions import estimators
+from tf_diet.extensions import estimators as estimators
+from tf_diet.extensions import register_estimator as register_estimator
 
 Estimator = Callable[[Array, Array], Floats]
 

@@ -16,6 +16,8 @@ from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.scores import NoteEvent
 from tf_diet.audio.templates import Templates
 from tf_diet.errors import InputError
+from tf_diet.extensions import families as families
+from tf_diet.extensions import register_family as register_family
 from tf_diet.models.examples import Make
 from tf_diet.models.presets import Preset
 
