@@ -34,6 +34,8 @@ from .extensions import register_scaling as register_scaling
 from .extensions import register_schedule as register_schedule
 from .extensions import register_scope as register_scope
 from .graph.cost import Cost as Cost
+from .graph.linear_form import LastAxisForm as LastAxisForm
+from .graph.linear_form import LinearForm as LinearForm
 from .graph.picture import picture as picture
 from .graph.rule import Rule as Rule
 from .graph.rule import Signature as Signature
@@ -66,8 +68,6 @@ from .pruning.limits import Limits as Limits
 from .pruning.plan import PruningPlan as PruningPlan
 from .pruning.prune import plan as plan
 from .pruning.prune import prune as prune
-from .pruning.repair.linear import Linear as Linear
-from .pruning.repair.linear import register_consumer as register_consumer
 from .pruning.repair.methods import Repair as Repair
 from .pruning.repair.repair import repair as repair
 from .pruning.scaling import PerSaving as PerSaving

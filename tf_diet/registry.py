@@ -56,23 +56,26 @@ class Registry(Generic[T]):
                     f"A {self.kind} without a name cannot be registered. "
                     f"Received: {entry!r}. Pass register(name=...)."
                 )
-            if not (key in self._entries and self._ships(key, entry)):
-                self._entries[key] = entry
+            if not self._ships(key, entry):
+                # So that what ships does not take its place later.
+                self._load(key)
+            self._entries[key] = entry
             return entry
 
         return add
 
     def _ships(self, name: str, entry: Any) -> bool:
-        """Says whether this is what is shipped under that name.
-
-        Its module may be imported after a user has put something of his own
-        in its place.
-        """
+        """Says whether this is what is shipped under that name."""
         if not (inspect.isclass(entry) or inspect.isfunction(entry)):
             return False
         return f"{entry.__module__}.".startswith(
             f"{self.shipped.get(name, '-')}."
         )
+
+    def _load(self, name: str) -> None:
+        """Imports the module that registers what ships under that name."""
+        if name not in self._entries and name in self.shipped:
+            importlib.import_module(self.shipped[name])
 
     def names(self) -> list[str]:
         """Returns the known names, sorted."""
@@ -85,8 +88,7 @@ class Registry(Generic[T]):
             InputError: the name is unknown; the message lists the known
                 names and the nearest one.
         """
-        if name not in self._entries and name in self.shipped:
-            importlib.import_module(self.shipped[name])
+        self._load(name)
         if name in self._entries:
             return self._entries[name]
         near = difflib.get_close_matches(str(name), self.names(), n=1)

@@ -10,16 +10,13 @@ from keras import layers
 
 import tf_diet
 from tf_diet.errors import InputError, PlanError
+from tf_diet.graph.rule import rule_for
 from tf_diet.pruning.repair import methods
-from tf_diet.pruning.repair.layers import (
-    ConvolutionLinear,
-    DenseLinear,
-    InputLinear,
-)
-from tf_diet.pruning.repair.linear import forms_of, register_consumer
 from tf_diet.pruning.repair.methods import LeastSquares, Repair
 from tf_diet.pruning.repair.repair import repair
-from tf_diet.rules.dense import DenseRule
+from tf_diet.rules.dense import DenseForm, DenseRule
+from tf_diet.rules.recurrent_forms import InputForm
+from tf_diet.rules.windows import ConvolutionForm
 from tf_diet.testing import randomise
 
 
@@ -143,14 +140,14 @@ class _Last(LeastSquares):
 
 PLANTED = {
     "taps turned round": (
-        ConvolutionLinear,
+        ConvolutionForm,
         "rows",
         lambda old: (
             lambda self, layer, x, at: old(self, layer, x, at)[..., ::-1]
         ),
     ),
     "constant of one tap": (
-        ConvolutionLinear,
+        ConvolutionForm,
         "constant",
         lambda old: (
             lambda self, layer, means: (
@@ -159,14 +156,14 @@ PLANTED = {
         ),
     ),
     "channels turned round": (
-        DenseLinear,
+        DenseForm,
         "rows",
         lambda old: (
             lambda self, layer, x, at: old(self, layer, x, at)[..., ::-1]
         ),
     ),
     "bias of the state": (
-        InputLinear,
+        InputForm,
         "bias_place",
         lambda old: lambda self, layer: (1,),
     ),
@@ -180,7 +177,8 @@ def test_planted_bugs_show(bug, monkeypatch, x):
         monkeypatch.setattr(kind, name, change(getattr(kind, name)))
     wrong = 0.0
     for reader in (layers.Dense(3), layers.Conv1D(3, 3), layers.GRU(3)):
-        if bug and PLANTED[bug][0] not in map(type, forms_of(reader)):
+        forms = rule_for(reader).linear_forms(reader)
+        if bug and PLANTED[bug][0] not in map(type, forms):
             continue
         inputs = keras.Input((12, 5))
         h = layers.Dense(8, name="wide")(inputs)
@@ -216,12 +214,15 @@ class Doubled(layers.Dense):
         return 2 * super().call(x)
 
 
-class DoubledLinear(DenseLinear):
-    """The sums are as in Dense; what comes after is its own business."""
+class WithoutForms(DenseRule):
+    """Says which units go, and not how sums follow from them."""
+
+    def linear_forms(self, call):
+        return ()
 
 
 def test_owners_of_a_layer_and_of_a_repair_register_their_own(x):
-    tf_diet.register_rule(Doubled)(DenseRule)
+    tf_diet.register_rule(Doubled)(WithoutForms)
     inputs = keras.Input((12, 5))
     h = layers.Dense(8, name="wide")(inputs)
     model = keras.Model(inputs, Doubled(2, name="last")(h))
@@ -234,7 +235,7 @@ def test_owners_of_a_layer_and_of_a_repair_register_their_own(x):
     assert distance(model, small, x) > 0.01
     repair(model, small, plan, x, "bias")
     assert distance(model, small, x) > 0.01
-    register_consumer(Doubled)(DoubledLinear)
+    tf_diet.register_rule(Doubled)(DenseRule)
     repair(model, small, plan, x, "bias")
     assert distance(model, small, x) < 1e-10
 

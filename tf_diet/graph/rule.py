@@ -24,6 +24,7 @@ from tf_diet.graph.labels import (
     Vector,
     count_elements,
 )
+from tf_diet.graph.linear_form import LinearForm
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +186,14 @@ class Rule(ABC):
             np.prod([1 if size is None else size for size in shape[1:-1]])
         )
 
+    def linear_forms(self, call: Call) -> Sequence[LinearForm]:
+        """Returns how the sums of a layer follow from what it reads.
+
+        One form a kernel, for `tf_diet.repair`; a layer without any is left
+        as it is there.
+        """
+        return ()
+
     def repeats(self, call: Call) -> int:
         """Returns how many time steps come of each one that is given."""
         return 1
@@ -257,11 +266,11 @@ def register_rule(*kinds: Any) -> Callable[[type[Rule]], type[Rule]]:
 
     def add(rule: type[Rule]) -> type[Rule]:
         instance = rule()
-        ships = rule.__module__.startswith(f"{_SHIPPED}.")
+        if not rule.__module__.startswith(f"{_SHIPPED}."):
+            # So that what ships does not take its place later.
+            _load_shipped()
         for kind in kinds:
-            # What a user has filed before the shipped rules were needed stays.
-            if not (ships and kind in _RULES):
-                _RULES[kind] = instance
+            _RULES[kind] = instance
         return rule
 
     return add

@@ -55,6 +55,15 @@ _LAYERS = (
 )
 
 
+def is_linear(layer: Any) -> bool:
+    """Says whether the sums of a layer are its outputs.
+
+    Of a layer of Keras itself: what a subclass does after them is unknown.
+    """
+    ours = type(layer).__module__.startswith("keras.")
+    return ours and layer.activation in (None, keras.activations.linear)
+
+
 def mixing(activation: Any) -> str | None:
     """Returns why an activation ties channels together, or None."""
     if isinstance(activation, keras.layers.Activation):

@@ -11,9 +11,11 @@ import numpy as np
 from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.linear_form import LinearForm
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.activation import pin
 from tf_diet.rules.outcomes import gone
+from tf_diet.rules.windows import ConvolutionForm, DepthwiseForm, reach
 
 
 def channel_axis(layer: Any) -> int:
@@ -139,6 +141,10 @@ class ConvolutionRule(Spatial):
             + other_axes(layer, call, x),
         )
 
+    def linear_forms(self, call: Call) -> Sequence[LinearForm]:
+        """The kernel meets patches."""
+        return (ConvolutionForm(),)
+
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
         """Names the past frames that a kernel over time still sees."""
         past = _past(call.operation)
@@ -171,7 +177,7 @@ class ConvolutionRule(Spatial):
 
 def _past(layer: Any) -> int:
     """Returns how many frames before the present a kernel sees."""
-    return int((layer.kernel_size[0] - 1) * layer.dilation_rate[0])
+    return reach(layer)[0] - 1
 
 
 def _taps(call: Call, window: Any) -> Any:
@@ -314,6 +320,10 @@ class DepthwiseRule(Spatial):
             sizes={"depth_multiplier": part.depth},
             frozen=part.frozen + mixed + other_axes(layer, call, x),
         )
+
+    def linear_forms(self, call: Call) -> Sequence[LinearForm]:
+        """The kernel meets the patches of one channel at a time."""
+        return (DepthwiseForm(),)
 
 
 @register_rule(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)

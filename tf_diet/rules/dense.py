@@ -2,13 +2,32 @@
 """Dense."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
+from tf_diet.graph.linear_form import LastAxisForm, LinearForm
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.rules.activation import pin
+from tf_diet.rules.activation import is_linear, pin
+
+
+class DenseForm(LastAxisForm):
+    """y = x W + b."""
+
+    def refuses(self, call: Call) -> str:
+        """A kernel that is kept as something else cannot be set."""
+        layer = call.operation
+        if getattr(layer, "lora_enabled", False):
+            return "it has LoRA weights"
+        if getattr(layer, "quantization_mode", None):
+            return "it is quantised"
+        return ""
+
+    def plain(self, layer: Any) -> bool:
+        """Where there is no activation."""
+        return is_linear(layer)
 
 
 @register_rule(keras.layers.Dense)
@@ -29,3 +48,7 @@ class DenseRule(Rule):
             sizes={"units": units},
             frozen=pin(call.path, call.operation.activation, units),
         )
+
+    def linear_forms(self, call: Call) -> Sequence[LinearForm]:
+        """The kernel meets the last axis."""
+        return (DenseForm(),)

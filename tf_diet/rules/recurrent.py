@@ -11,6 +11,7 @@ import numpy as np
 from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, Slot, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.linear_form import LinearForm
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.contraction import bound, operand
 from tf_diet.rules.nested import (
@@ -23,6 +24,7 @@ from tf_diet.rules.nested import (
 )
 from tf_diet.rules.outcomes import gone
 from tf_diet.rules.recurrent_cells import ConvLSTMCellRule, nest, step_call
+from tf_diet.rules.recurrent_forms import InputForm, StateForm
 
 
 class _Recurrent(ComposedRule):
@@ -198,6 +200,10 @@ class RecurrentRule(_OneLayer):
     """
 
     loops_over_time = True
+
+    def linear_forms(self, call: Call) -> Sequence[LinearForm]:
+        """One kernel meets the inputs, the other one the states."""
+        return (InputForm(), StateForm())
 
 
 @register_rule(keras.layers.RNN)

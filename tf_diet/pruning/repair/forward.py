@@ -15,7 +15,7 @@ from tf_diet.graph.forward import (
     spent,
     unchanged,
 )
-from tf_diet.pruning.repair.linear import Array
+from tf_diet.graph.linear_form import Array
 
 
 def run(

@@ -10,7 +10,7 @@ from absl import logging
 
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_repair, repairs
-from tf_diet.pruning.repair.linear import Floats
+from tf_diet.graph.linear_form import Floats
 from tf_diet.pruning.repair.stream import Rows, Stream
 from tf_diet.pruning.repair.twins import Consumer
 

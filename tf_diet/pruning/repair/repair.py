@@ -9,7 +9,6 @@ from tf_diet.criteria.calibration import load
 from tf_diet.errors import InputError
 from tf_diet.graph.walk import walk
 from tf_diet.pruning.plan import PruningPlan
-from tf_diet.pruning.repair import layers as _layers  # noqa: F401  (files)
 from tf_diet.pruning.repair.methods import Repair, get
 from tf_diet.pruning.repair.stream import Stream
 from tf_diet.pruning.repair.twins import consumers, match

@@ -14,14 +14,8 @@ from tf_diet.errors import PlanError
 from tf_diet.graph.calls import Call, Walk
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Mask, take, touches, union
+from tf_diet.graph.linear_form import Array, Floats, Ints, LinearForm
 from tf_diet.graph.rule import own_variables, rule_for
-from tf_diet.pruning.repair.linear import (
-    Array,
-    Floats,
-    Ints,
-    Linear,
-    forms_of,
-)
 
 Twins = tuple[Call, Call]
 
@@ -76,7 +70,7 @@ class Consumer:
         alive: which labels live.
     """
 
-    form: Linear
+    form: LinearForm
     calls: tuple[Twins, ...]
     level: int
     source: Array
@@ -224,7 +218,7 @@ def consumers(
     forms_by_layer = {
         layer: [
             form
-            for form in forms_of(pairs[0][0].operation)
+            for form in _forms(pairs[0][0])
             if any(changed[call.index][form.given] for call, _ in pairs)
         ]
         for layer, pairs in calls.items()
@@ -234,7 +228,7 @@ def consumers(
     )
     found = []
     for layer, pairs in calls.items():
-        known = forms_of(pairs[0][0].operation)
+        known = _forms(pairs[0][0])
         if not known and (lost := _loses(graph, pairs[0][0], alive)):
             logging.warning(
                 "%s is left as it is: it reads removed units, and no way to "
@@ -257,6 +251,11 @@ def consumers(
                 _consumer(graph, form, pairs, levels[layer], small, alive)
             )
     return found
+
+
+def _forms(call: Call) -> Sequence[LinearForm]:
+    rule = rule_for(call.operation)
+    return rule.linear_forms(call) if rule else ()
 
 
 def _changed(graph: ChannelGraph, alive: Mask) -> list[tuple[bool, bool]]:
@@ -318,7 +317,7 @@ def _loses(graph: ChannelGraph, call: Call, alive: Mask) -> str:
 
 def _consumer(
     graph: ChannelGraph,
-    form: Linear,
+    form: LinearForm,
     pairs: Sequence[Twins],
     level: int,
     small: Walk,

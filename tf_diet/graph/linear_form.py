@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""What a consumer is: a layer whose outputs follow linearly from an input.
+"""How the sums of a layer follow linearly from what it reads.
 
-Which weights belong to which channels is said by the rules; here is only how
-a weight, as a matrix, meets rows that are read off the input tensor.
+Which weights belong to which channels is said by a rule's signature; a form
+says how a weight, as a matrix, meets rows that are read off the input tensor.
+Repair refits such a matrix by least squares.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tf_diet.errors import InputError
 from tf_diet.graph.calls import Call
 
 Array = npt.NDArray[Any]
@@ -20,13 +20,13 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-class Linear(ABC):
+class LinearForm(ABC):
     """One kernel of a kind of layer, and the rows that it multiplies.
 
     A kernel is seen as matrices of shape (blocks, columns, outputs); the
     output channel of column j of block b is `b * outputs + j`. Dense layers
     have one block, grouped convolutions one a group. Subclass, implement the
-    abstract methods, register with `register_consumer`.
+    abstract methods, return an instance from `Rule.linear_forms`.
 
     Attributes:
         kernel: the name of the weight, as in signatures.
@@ -104,38 +104,17 @@ class Linear(ABC):
         return False
 
 
-_FORMS: dict[type, dict[str, Linear]] = {}
+class LastAxisForm(LinearForm):
+    """A kernel that multiplies the last axis at every position."""
 
+    def positions(self, layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """All that are not channels."""
+        return shape[:-1]
 
-def register_consumer(
-    *kinds: type,
-) -> Callable[[type[Linear]], type[Linear]]:
-    """Files under layer classes how their outputs follow from an input.
+    def rows(self, layer: Any, x: Array, at: Ints) -> Floats:
+        """The channels at each position."""
+        return x.reshape(-1, x.shape[-1])[at].astype(np.float64)[None]
 
-    A layer may have several, one a kernel; the last one filed of a kernel
-    counts. Subclasses of a layer have none of their own accord.
-
-    Args:
-        kinds: layer classes.
-
-    Raises:
-        InputError: a kind is not a class.
-    """
-    for kind in kinds:
-        if not isinstance(kind, type):
-            raise InputError(
-                "A consumer is filed under a layer class. Received: "
-                f"{kind!r}. Pass the class itself."
-            )
-
-    def add(form: type[Linear]) -> type[Linear]:
-        for kind in kinds:
-            _FORMS.setdefault(kind, {})[form.kernel] = form()
-        return form
-
-    return add
-
-
-def forms_of(operation: Any) -> tuple[Linear, ...]:
-    """Returns the forms of exactly this kind of operation."""
-    return tuple(_FORMS.get(type(operation), {}).values())
+    def constant(self, layer: Any, means: Floats) -> Floats:
+        """The values themselves."""
+        return means[None]

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""What recurrent layers make of their inputs and of their states."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet.graph.calls import Call
+from tf_diet.graph.linear_form import Array, LastAxisForm
+
+
+class InputForm(LastAxisForm):
+    """What a recurrent layer makes of its input, all gates alike."""
+
+    def bias_place(self, layer: Any) -> tuple[int, ...]:
+        """A GRU that resets after the product has two rows of biases."""
+        return (0,) if getattr(layer, "reset_after", False) else ()
+
+
+class StateForm(LastAxisForm):
+    """What a recurrent layer makes of its last state, all gates alike.
+
+    The states are those of the full model: what is fitted is one step, not
+    what many steps make of it.
+    """
+
+    kernel = "recurrent_kernel"
+    given = True
+
+    def refuses(self, call: Call) -> str:
+        """States must start from zero and meet the kernel as they are."""
+        layer = call.operation
+        if len(call.inputs) > 1:
+            return "its first state or its mask is given by the model"
+        if layer.stateful:
+            return "it goes on from the batch before"
+        if not getattr(layer, "reset_after", True):
+            return "a gate stands between its state and the kernel"
+        return ""
+
+    def keys(self, call: Call) -> tuple[int, ...]:
+        """The outputs, where they are all states."""
+        if call.operation.return_sequences:
+            return call.outputs[:1]
+        return call.inputs[:1]
+
+    def read(self, call: Call, values: Mapping[int, Array]) -> Array:
+        """The state before each step."""
+        (key,) = self.keys(call)
+        after = values[key]
+        if not call.operation.return_sequences:
+            after = _all_states(call.operation, after)
+        before = np.zeros_like(after)
+        before[:, 1:] = after[:, :-1]
+        return before
+
+    def bias_place(self, layer: Any) -> tuple[int, ...]:
+        """A GRU that resets after the product has two rows of biases."""
+        return (1,) if getattr(layer, "reset_after", False) else ()
+
+
+def _all_states(layer: Any, x: Array) -> Array:
+    """Returns every state of a layer that returns the last one alone."""
+    config = layer.get_config()
+    zeros = {n: "zeros" for n in config if n.endswith("_initializer")}
+    twin = type(layer).from_config(
+        {
+            **config,
+            **zeros,
+            "return_sequences": True,
+            "return_state": False,
+            "seed": 0,
+            "name": f"{layer.name}_states",
+        }
+    )
+    twin.build(x.shape)
+    twin.set_weights(layer.get_weights())
+    y = twin(keras.ops.convert_to_tensor(x))
+    return np.array(keras.ops.convert_to_numpy(y))

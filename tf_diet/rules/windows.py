@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Windows that slide over a feature map: where, and what they read there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_diet.graph.calls import Call
+from tf_diet.graph.linear_form import Array, Floats, Ints, LinearForm
+from tf_diet.rules.activation import is_linear
+
+
+def strides(layer: Any) -> tuple[int, ...]:
+    """Returns by how much the window moves on along each axis."""
+    given = layer.strides
+    return (given,) * layer.rank if isinstance(given, int) else tuple(given)
+
+
+def reach(layer: Any) -> tuple[int, ...]:
+    """Returns how far the window reaches along each axis."""
+    return tuple(
+        (size - 1) * dilation + 1
+        for size, dilation in zip(
+            layer.kernel_size, layer.dilation_rate, strict=True
+        )
+    )
+
+
+def padding(layer: Any, sizes: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Returns how many zeros stand before and after each axis."""
+    if layer.padding == "valid":
+        return [(0, 0)] * len(sizes)
+    found = []
+    for size, window, stride in zip(
+        sizes, reach(layer), strides(layer), strict=True
+    ):
+        last = (-(-size // stride) - 1) * stride
+        total = max(last + window - size, 0)
+        before = window - 1 if layer.padding == "causal" else total // 2
+        found.append((before, max(total - before, 0)))
+    return found
+
+
+class WindowForm(LinearForm):
+    """What plain and depthwise convolutions share: patches."""
+
+    def refuses(self, call: Call) -> str:
+        """Kernels that are kept as something else cannot be set."""
+        if getattr(call.operation, "lora_enabled", False):
+            return "it has LoRA weights"
+        return ""
+
+    def read(self, call: Call, values: Mapping[int, Array]) -> Array:
+        """The feature map, channels last."""
+        x = values[call.inputs[0]]
+        first = call.operation.data_format == "channels_first"
+        return np.moveaxis(x, 1, -1) if first else x
+
+    def positions(self, layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Where the window stops."""
+        return tuple(
+            max((size + sum(around) - window) // stride + 1, 0)
+            for size, around, window, stride in zip(
+                shape[:-1],
+                padding(layer, shape[:-1]),
+                reach(layer),
+                strides(layer),
+                strict=True,
+            )
+        )
+
+    def patches(self, layer: Any, x: Array, at: Ints) -> Floats:
+        """Returns what the window sees, shape (rows, taps, channels)."""
+        around = padding(layer, x.shape[1:-1])
+        places = self.positions(layer, x.shape[1:])
+        example, *where = np.unravel_index(at, (len(x), *places))
+        x = np.pad(x, ((0, 0), *around, (0, 0)))
+        taps = []
+        for tap in np.ndindex(*layer.kernel_size):
+            index = [
+                place * stride + step * dilation
+                for place, stride, step, dilation in zip(
+                    where,
+                    strides(layer),
+                    tap,
+                    layer.dilation_rate,
+                    strict=True,
+                )
+            ]
+            taps.append(x[(example, *index)])
+        return np.stack(taps, axis=1).astype(np.float64)
+
+    def plain(self, layer: Any) -> bool:
+        """Where there is no activation."""
+        return is_linear(layer)
+
+
+class ConvolutionForm(WindowForm):
+    """A convolution; each of its groups is a block."""
+
+    def rows(self, layer: Any, x: Array, at: Ints) -> Floats:
+        """The patches, tap by tap, of each group."""
+        rows = self.patches(layer, x, at)
+        number, taps, _ = rows.shape
+        rows = rows.reshape(number, taps, layer.groups, -1)
+        rows = rows.transpose(2, 0, 1, 3)
+        return rows.reshape(layer.groups, number, -1)
+
+    def constant(self, layer: Any, means: Floats) -> Floats:
+        """The values once for each tap: what the window sees inside."""
+        taps = int(np.prod(layer.kernel_size))
+        return np.tile(means.reshape(layer.groups, -1), (1, taps))
+
+    def to_matrix(self, layer: Any, kernel: Array) -> Array:
+        """Taps and channels of the input make the columns."""
+        *window, seen, _ = kernel.shape
+        columns = int(np.prod(window)) * seen
+        matrix = kernel.reshape(columns, layer.groups, -1)
+        return matrix.transpose(1, 0, 2)
+
+    def from_matrix(
+        self, layer: Any, matrix: Array, shape: tuple[int, ...]
+    ) -> Array:
+        """The other way round."""
+        return matrix.transpose(1, 0, 2).reshape(shape)
+
+
+class DepthwiseForm(WindowForm):
+    """A depthwise convolution; each channel is a block.
+
+    What it makes of a channel needs no other: it is refitted to what the
+    layers before it have become.
+    """
+
+    def rows(self, layer: Any, x: Array, at: Ints) -> Floats:
+        """The patches of each channel."""
+        return self.patches(layer, x, at).transpose(2, 0, 1)
+
+    def constant(self, layer: Any, means: Floats) -> Floats:
+        """The value of a channel at each tap."""
+        taps = int(np.prod(layer.kernel_size))
+        return np.repeat(means[:, None], taps, axis=1)
+
+    def to_matrix(self, layer: Any, kernel: Array) -> Array:
+        """Taps make the columns."""
+        *_, channels, depth = kernel.shape
+        return kernel.reshape(-1, channels, depth).transpose(1, 0, 2)
+
+    def from_matrix(
+        self, layer: Any, matrix: Array, shape: tuple[int, ...]
+    ) -> Array:
+        """The other way round."""
+        return matrix.transpose(1, 0, 2).reshape(shape)
