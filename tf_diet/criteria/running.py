@@ -5,8 +5,7 @@ Tensors are let go as they are read, so that a deep model needs the memory of
 its widest place, not of all of them.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -15,10 +14,14 @@ import numpy as np
 from tf_diet.criteria.calibration import Calibration
 from tf_diet.criteria.criterion import Array, Ints
 from tf_diet.errors import InputError
-from tf_diet.graph.calls import Call, Slot, Walk, replay
+from tf_diet.graph.calls import Call, Slot, replay
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.graph.forward import batch_size, forward, needed, unchanged
-from tf_diet.graph.loops import Loops
+from tf_diet.graph.forward import (
+    ForwardPass,
+    batch_size,
+    needed,
+    unchanged,
+)
 from tf_diet.progress import track
 
 _MOST_IN_A_BATCH = 64
@@ -47,11 +50,9 @@ class Runner:
             for site in group.sites
         }
         self.batch = 2
-        # A model may have been built for one batch size only.
-        self.fixed = self.walk.tensors[self.walk.inputs[0]].shape[0]
+        self.forward = ForwardPass(self.walk)
         # Two tell an axis of examples from an axis of size one.
-        self.probed = self.fixed or 2
-        self.loops = Loops()
+        self.probed = self.forward.fixed or 2
 
     def shapes(self) -> dict[Place, tuple[int, ...]]:
         """Returns the positions of each tensor.
@@ -77,7 +78,8 @@ class Runner:
     def _inferred(self) -> dict[Place, tuple[Any, ...]]:
         """The tensors' shapes for a few examples, without running them."""
         found: dict[Place, tuple[Any, ...]] = {}
-        calls = _needed(self.walk, set(self.places))
+        made = {k for n, _ in self.places for k in self.walk.calls[n].outputs}
+        calls = needed(self.walk, made)
 
         def apply(call: Call, args: Any, kwargs: Any) -> Any:
             if call.index not in calls:
@@ -129,47 +131,22 @@ class Runner:
             see: gets a place, its value for a batch, and which of `examples`
                 the batch holds.
         """
-        size = self.fixed or self.batch
+        keys = {place: self._key(place) for place in places}
+        size = self.forward.fixed or self.batch
         starts = range(0, len(examples), size)
-        with unchanged(self.walk):
+        with self.forward.restoring():
             for start in track(starts, "observing units"):
                 where = slice(start, min(start + size, len(examples)))
-                shown = functools.partial(_show, see, where)
-                self._forward(examples[where], places, shown)
+                batch = [array[examples[where]] for array in self.inputs]
+                found = self.forward.run(batch, set(keys.values()))
+                for place, key in keys.items():
+                    see(place, found[key], where)
 
-    def _forward(
-        self,
-        batch: Ints,
-        places: set[Place],
-        see: Callable[[Place, Array], None],
-    ) -> None:
-        number = self.fixed or len(batch)
-
-        def look(
-            call: Call,
-            args: tuple[Any, ...],
-            kwargs: dict[str, Any],
-            values: list[Any],
-        ) -> None:
-            for output, value in _tensors(call, args, kwargs, values):
-                if (call.index, output) in places:
-                    value = keras.ops.convert_to_numpy(value)
-                    each = len(value) // number
-                    see((call.index, output), value[: each * len(batch)])
-
-        inputs = [
-            keras.ops.convert_to_tensor(
-                array[np.resize(batch, number)],
-                dtype=self.walk.tensors[key].dtype,
-            )
-            for key, array in zip(self.walk.inputs, self.inputs, strict=True)
-        ]
-        needed_calls = _needed(self.walk, places)
-        forward(self.walk, inputs, needed_calls, look, self.loops)
-
-
-def _show(see: See, where: slice, place: Place, value: Array) -> None:
-    see(place, value, where)
+    def _key(self, place: Place) -> int:
+        """Returns the tensor that is seen at a place."""
+        index, output = place
+        call = self.walk.calls[index]
+        return call.inputs[0] if output == INPUT else call.outputs[output]
 
 
 def _tensors(
@@ -199,9 +176,3 @@ def _positions(
         return others[1:]
     # Examples and positions were merged into one axis.
     return (int(np.prod(others)) // examples,)
-
-
-def _needed(walked: Walk, places: Iterable[Place]) -> set[int]:
-    """The calls that some places depend on."""
-    calls = {walked.calls[index] for index, _ in places}
-    return needed(walked, (key for call in calls for key in call.outputs))

@@ -4,12 +4,13 @@
 A tensor is let go as soon as the last call that takes it has run.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.loops import Loops
@@ -17,7 +18,107 @@ from tf_diet.graph.loops import Loops
 # Bound of the tensors that one batch keeps alive.
 BATCH_BYTES = 2**27
 
-See = Callable[[Call, tuple[Any, ...], dict[str, Any], list[Any]], None]
+Array = npt.NDArray[Any]
+See = Callable[[int, Any], None]
+
+
+class ForwardPass:
+    """Runs a model as in inference, up to the tensors that are asked for.
+
+    Args:
+        walk: the model.
+
+    Attributes:
+        fixed: the batch size that the model was built for, None for any.
+    """
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self.fixed = walk.tensors[walk.inputs[0]].shape[0]
+        self._loops = Loops()
+        self._restoring = False
+
+    def run(
+        self,
+        inputs: Sequence[Array],
+        keys: Collection[int],
+        *,
+        size: int | None = None,
+    ) -> dict[int, Array]:
+        """Returns what some tensors are for a batch of examples.
+
+        Args:
+            inputs: arrays, one for each model input, (examples, ...).
+            keys: of the tensors.
+            size: how many examples to run: the batch is filled up by its own
+                examples, so that all batches have one shape. As many as there
+                are where left out, or as the model was built for.
+
+        Returns:
+            The tensors by key, with the rows of the examples given.
+        """
+        examples = len(inputs[0])
+        size = self.fixed or size or examples
+        order = np.resize(np.arange(examples), size)
+        found: dict[int, Array] = {}
+
+        def keep(key: int, value: Any) -> None:
+            if key in keys:
+                array = keras.ops.convert_to_numpy(value)
+                # Examples and positions may have been merged into one axis.
+                found[key] = array[: len(array) // size * examples]
+
+        self._run(
+            [array[order] for array in inputs], needed(self.walk, keys), keep
+        )
+        return found
+
+    def peak_bytes(self, inputs: Sequence[Array]) -> int:
+        """Returns the most bytes of tensors that are alive at a time.
+
+        Args:
+            inputs: a batch, likewise.
+        """
+        sizes: dict[int, int] = {}
+
+        def measure(key: int, value: Any) -> None:
+            sizes[key] = 4 * int(np.prod(value.shape))
+
+        calls = {call.index for call in self.walk.calls}
+        self._run(inputs, calls, measure)
+        last = last_read(self.walk, calls)
+        alive = most = sum(sizes[key] for key in self.walk.inputs)
+        for call in self.walk.calls:
+            alive += sum(sizes[key] for key in call.outputs)
+            most = max(most, alive)
+            alive -= sum(sizes[key] for key in spent(call, last))
+        return most
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Puts states back once, after all passes that are run inside."""
+        if self._restoring:
+            yield
+            return
+        self._restoring = True
+        try:
+            with unchanged(self.walk):
+                yield
+        finally:
+            self._restoring = False
+
+    def _run(self, inputs: Sequence[Array], calls: set[int], see: See) -> None:
+        """Shows all tensors, those of the inputs first."""
+        given = [
+            keras.ops.convert_to_tensor(
+                array, dtype=self.walk.tensors[key].dtype
+            )
+            for key, array in zip(self.walk.inputs, inputs, strict=True)
+        ]
+        for key, value in zip(self.walk.inputs, given, strict=True):
+            see(key, value)
+        with self.restoring():
+            forward(self.walk, given, calls, see, self._loops)
 
 
 class _Held:
@@ -40,8 +141,7 @@ def forward(
         walked: the model.
         inputs: tensors, one for each model input.
         needed: which calls to run, and all that they depend on.
-        see: gets each call, its arguments with tensors in place of slots, and
-            what it gave, flattened.
+        see: gets the key and the value of each tensor that a call gives.
         loops: of earlier batches of the same model.
     """
     loops = loops or Loops()
@@ -56,7 +156,8 @@ def forward(
         )
         result = loops.run(call, args, call.told(kwargs))
         values = keras.tree.flatten(result)
-        see(call, args, kwargs, values)
+        for key, value in zip(call.outputs, values, strict=True):
+            see(key, value)
         made = [_Held(value) for value in values]
         held.update(zip(call.outputs, made, strict=True))
         for key in spent(call, last):

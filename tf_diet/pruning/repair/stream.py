@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tf_diet.graph.calls import Call, Walk
-from tf_diet.graph.forward import batch_size
+from tf_diet.graph.forward import ForwardPass, batch_size
 from tf_diet.graph.linear_form import Array, Floats, Ints
-from tf_diet.pruning.repair.forward import peak, run
 from tf_diet.pruning.repair.twins import Consumer, Twins
 
 # Rows a consumer is shown, and at least so many for each of its columns.
@@ -73,11 +72,11 @@ class Stream:
     inputs: Sequence[Array]
     seed: int
     batch: int = field(init=False)
+    passes: tuple[ForwardPass, ForwardPass] = field(init=False)
 
     def __post_init__(self) -> None:
-        # A model may have been built for one batch size only.
-        fixed = self.full.tensors[self.full.inputs[0]].shape[0]
-        self.batch = fixed or self._affordable()
+        self.passes = (ForwardPass(self.full), ForwardPass(self.small))
+        self.batch = self.passes[0].fixed or self._affordable()
 
     def rows(
         self, consumers: Sequence[Consumer], small: bool
@@ -170,15 +169,17 @@ class Stream:
             keys[0].update(form.keys(one))
             if small and not form.given:
                 keys[1].update(form.keys(other))
-        inputs = [array[np.resize(chosen, self.batch)] for array in self.inputs]
+        inputs = [array[chosen] for array in self.inputs]
+        before, after = self.passes
         return (
-            run(self.full, inputs, keys[0], len(chosen)),
-            run(self.small, inputs, keys[1], len(chosen)),
+            before.run(inputs, keys[0], size=self.batch),
+            after.run(inputs, keys[1], size=self.batch),
         )
 
     def _affordable(self) -> int:
         """Returns how many examples fit into the bound of a batch."""
-        size = peak(self.full, [array[:1] for array in self.inputs])
+        one = [array[:1] for array in self.inputs]
+        size = self.passes[0].peak_bytes(one)
         most = min(MOST_IN_A_BATCH, len(self.inputs[0]))
         return batch_size(size, most)
 
