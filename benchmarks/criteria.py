@@ -38,10 +38,10 @@ from tf_diet.criteria.scores import Scores
 from tf_diet.files import write_text
 from tf_diet.graph.build import build
 from tf_diet.graph.groups import Group
-from tf_diet.lottery.run_folder import save_model
 from tf_diet.progress import track
 from tf_diet.pruning.scaling import scalings
 from tf_diet.pruning.selection import scopes
+from tf_diet.training.saving import save_model
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, MODELS = ROOT / "docs" / "results", ROOT / "build" / "criteria"

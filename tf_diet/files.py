@@ -3,6 +3,7 @@
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tf_diet.errors import RunFolderError
+
+# What `tempfile.mkdtemp` makes of the prefix in `replacing`.
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}")
 
 
 @contextmanager
@@ -40,6 +44,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a kill left of files that were being replaced in a folder.
+
+    A folder is left alone that `replacing` cannot have made.
+    """
+    for path in folder.glob(".*.*"):
+        made = _TEMPORARY.fullmatch(path.name)
+        if made is None or path.is_symlink() or not path.is_dir():
+            continue
+        if {inner.name for inner in path.iterdir()} <= {made["name"]}:
+            shutil.rmtree(path)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:

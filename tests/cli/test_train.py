@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from command_line import run
 
-from tf_diet.cli import train
+from tf_diet.models import trainer
 from tf_diet.models.families import ddsp as kinds
 from tf_diet.models.families import families
 
@@ -118,7 +118,7 @@ def test_a_killed_training_ends_as_an_unbroken_one(
 ):
     assert set(SIZES) == set(families.names())
     monkeypatch.setattr(families.get(model), "epoch", 2)
-    monkeypatch.setattr(train, "_KEPT_EVERY", 0.0)
+    monkeypatch.setattr(trainer, "_KEPT_EVERY", 0.0)
     monkeypatch.setattr(kinds, "_STATIC_STEPS", 2)
     whole = line(sounds, tmp_path / "whole", model, "--steps", "6")
     code, out = run(capsys, *whole)
@@ -136,7 +136,7 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     least = min(line["val_loss"] for line in lines if line["stage"] == "model")
     assert f"held-out clips: {least:.4f}" in out
 
-    end = train._Lines.on_epoch_end
+    end = trainer._Lines.on_epoch_end
     last = {(stage, epochs - 1) for stage, epochs in stages.items()}
 
     def killed(callback, epoch, logs=None):
@@ -147,7 +147,7 @@ def test_a_killed_training_ends_as_an_unbroken_one(
 
     broken = line(sounds, tmp_path / "broken", model, "--steps", "6")
     with monkeypatch.context() as patch:
-        patch.setattr(train._Lines, "on_epoch_end", killed)
+        patch.setattr(trainer._Lines, "on_epoch_end", killed)
         for number in range(len(stages)):
             with pytest.raises(Killed):
                 run(capsys, *broken, *(["--resume"] if number else []))

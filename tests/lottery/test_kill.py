@@ -15,10 +15,10 @@ import small_lottery as small
 
 from tf_diet import files
 from tf_diet.errors import RunFolderError
-from tf_diet.lottery import training
 from tf_diet.lottery.resets import Rewind
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder
+from tf_diet.training import loop as training
 
 
 class Killed(BaseException):

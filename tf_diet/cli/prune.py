@@ -24,9 +24,9 @@ from tf_diet.cli.ranking import add_ranking, ranking_of
 from tf_diet.errors import RunFolderError
 from tf_diet.extensions import repairs
 from tf_diet.files import write_text
-from tf_diet.lottery.run_folder import save_model
 from tf_diet.pruning.prune import plan
 from tf_diet.pruning.repair.repair import check_repair, repair
+from tf_diet.training.saving import save_model
 
 
 def add_arguments(parser: Any) -> None:

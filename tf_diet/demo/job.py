@@ -18,13 +18,13 @@ from tf_diet.audio.datasets import NoteSet, load_notes, split
 from tf_diet.demo.deploy import Deployment, deploy, sound
 from tf_diet.demo.recipe import Recipe
 from tf_diet.demo.training import Trainings
-from tf_diet.errors import RunFolderError
-from tf_diet.files import fresh_folder, replacing, write_text
+from tf_diet.files import replacing, write_text
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import Ticket
 from tf_diet.optional import require
 from tf_diet.report.plots import error_against_weights
 from tf_diet.report.tables import rounds_table
+from tf_diet.training.folder import ResumableFolder
 
 # The paper's criterion, and what it is compared with where that is wanted.
 MAIN = "mutual_information"
@@ -66,8 +66,22 @@ def run_demo(
         RunFolderError: the folder is not empty and neither `resume` nor
             `overwrite` was asked for.
     """
+    work = ResumableFolder(folder, "demo.json", "demo", overwritable=True)
+    with work.locked():
+        if work.open(resume=resume, overwrite=overwrite) is None:
+            write_text(work.record, "{}")
+        return _run(folder, recipe, resume, compare, seed, say)
+
+
+def _run(
+    folder: Path,
+    recipe: Recipe,
+    resume: bool,
+    compare: bool,
+    seed: int,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
     started = time.monotonic()
-    _open(folder, resume=resume, overwrite=overwrite)
     say("1/6  notes: reading the violin and flute clips that ship")
     notes = load_notes()
     parts = split(notes, seed=seed)
@@ -114,24 +128,6 @@ def run_demo(
     write_text(folder / "summary.json", text)
     say(f"     done in {summary['seconds']:.0f} s: {folder}/summary.json")
     return json.loads(text)
-
-
-def _open(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    mark = folder / "demo.json"
-    if resume and mark.exists():
-        return
-    if resume and folder.is_dir() and any(folder.iterdir()):
-        raise RunFolderError(
-            "The folder holds no interrupted demo. "
-            f"Received: {folder}. Name another folder, or pass --overwrite."
-        )
-    fresh_folder(
-        folder,
-        overwrite=overwrite,
-        hint="Pass --resume to go on, --overwrite to start again, or "
-        "--output to write elsewhere.",
-    )
-    write_text(mark, "{}")
 
 
 def _spent_before(folder: Path) -> float:

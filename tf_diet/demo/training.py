@@ -14,11 +14,12 @@ from tf_diet.demo.recipe import Recipe
 from tf_diet.lottery.diet import LotteryDiet, loss_of
 from tf_diet.lottery.resets import Rewind, fresh_copy
 from tf_diet.lottery.run import Run
-from tf_diet.lottery.run_folder import Ticket, save_model
+from tf_diet.lottery.run_folder import Ticket
 from tf_diet.lottery.schedules import ConstantRate
-from tf_diet.lottery.training_view import TrainingView
 from tf_diet.models.ddsp import ddsp, static_envelope
 from tf_diet.pruning.limits import Limits
+from tf_diet.training.saving import save_model
+from tf_diet.training.view import TrainingView
 
 
 @dataclass(frozen=True)

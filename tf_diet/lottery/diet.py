@@ -13,8 +13,6 @@ from tf_diet.criteria.criterion import Criterion
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
 from tf_diet.lottery.distillation import Distillation
-from tf_diet.lottery.examples import examples
-from tf_diet.lottery.fingerprint import fingerprint
 from tf_diet.lottery.masking import Mask  # noqa: F401  (files the method)
 from tf_diet.lottery.methods import Method, Ranking, method_of
 from tf_diet.lottery.resets import Reset, reset_of
@@ -23,13 +21,15 @@ from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder, Ticket
 from tf_diet.lottery.schedules import ConstantRate, Schedule, at, schedule_of
 from tf_diet.lottery.tensorboard import board_of
-from tf_diet.lottery.training import DivergedError, MakeCallbacks, Training
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.remake import remake
 from tf_diet.pruning.repair.methods import Repair
 from tf_diet.pruning.repair.repair import check_repair
 from tf_diet.pruning.scaling import Scaling
 from tf_diet.pruning.selection import Scope
+from tf_diet.training.examples import examples
+from tf_diet.training.fingerprint import fingerprint
+from tf_diet.training.loop import DivergedError, MakeCallbacks, Training
 
 # What of Keras' `fit` is handed on to it as it is.
 _HANDED_ON = (
@@ -248,7 +248,7 @@ class LotteryDiet:
     ) -> Run:
         run = rounds.folder
         with run.locked():
-            if not run.open(settings, resume=resume):
+            if run.open(settings, resume=resume) is None:
                 run.begin(model, settings)
             try:
                 if not run.rounds() and full is not None:

@@ -17,10 +17,11 @@ from tf_diet.extensions import register_method
 from tf_diet.files import replacing
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Member
-from tf_diet.lottery.methods import Method, Turn
-from tf_diet.lottery.resets import Cut
-from tf_diet.lottery.run_folder import RunFolder, save_model
+from tf_diet.lottery.methods import Method, RoundContext
+from tf_diet.lottery.resets import Removal
+from tf_diet.lottery.run_folder import RunFolder
 from tf_diet.pruning.budget import Budget
+from tf_diet.training.saving import save_model
 
 Masks = Mapping[str, npt.NDArray[np.bool_]]
 
@@ -65,27 +66,31 @@ class Mask(Method):
                 f"scope={self.scope!r}. Pass 'global' or 'local'."
             )
 
-    def start(self, turn: Turn) -> bool:
+    def start(self, context: RoundContext) -> bool:
         """See `Method.start`."""
-        trained, early = turn.trained(), turn.early()
-        with turn.watch.time("planning"):
-            old = read_masks(turn.folder, turn.number - 1) or _nothing(trained)
-            masks = self._masks(trained, old, turn)
+        trained, early = context.trained(), context.early()
+        with context.watch.time("planning"):
+            old = read_masks(context.folder, context.number - 1) or _nothing(
+                trained
+            )
+            masks = self._masks(trained, old, context)
         if all(np.array_equal(masks[path], old[path]) for path in old):
             return False
-        with turn.watch.time("masking"):
-            cut = Cut(_Masking(masks), trained, early, _no_mend)
-            model = turn.reset.restart(cut)
-        with turn.watch.time("saving"):
-            path = mask_path(turn.folder, turn.number)
+        with context.watch.time("masking"):
+            removal = Removal(_Masking(masks), trained, early, _no_mend)
+            model = context.reset.restart(removal)
+        with context.watch.time("saving"):
+            path = mask_path(context.folder, context.number)
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, **dict[str, Any](masks))
-            save_model(model, turn.folder.early_path(turn.number))
+            save_model(model, context.folder.early_path(context.number))
         return True
 
-    def _masks(self, trained: keras.Model, old: Masks, turn: Turn) -> Masks:
+    def _masks(
+        self, trained: keras.Model, old: Masks, context: RoundContext
+    ) -> Masks:
         """Returns which weights are left after a round."""
-        goal, total = turn.goal, turn.lines[0].parameters
+        goal, total = context.goal, context.lines[0].parameters
         if isinstance(goal, Budget):
             goal = 1 - goal.bounds()["parameters"] / total
         sizes = {path: mask.size for path, mask in old.items()}

@@ -17,14 +17,15 @@ from tf_diet.criteria.criterion import get as criterion_of
 from tf_diet.extensions import methods, register_method, scalings, scopes
 from tf_diet.files import write_text
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.lottery.resets import Cut, Reset
-from tf_diet.lottery.run_folder import Round, RunFolder, save_model
+from tf_diet.lottery.resets import Removal, Reset
+from tf_diet.lottery.run_folder import Round, RunFolder
 from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.prune import plan as make_plan
 from tf_diet.pruning.repair.methods import Repair
 from tf_diet.pruning.repair.repair import repair
+from tf_diet.training.saving import save_model
 
 
 class Stopwatch:
@@ -67,7 +68,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Turn:
+class RoundContext:
     """One round that is due.
 
     Args:
@@ -115,7 +116,7 @@ class Method(abc.ABC):
     mends: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def start(self, turn: Turn) -> bool:
+    def start(self, context: RoundContext) -> bool:
         """Writes what retraining starts from, `early_path` last.
 
         Returns False, and writes nothing, when nothing is left to remove.
@@ -160,53 +161,53 @@ class Trim(Method):
 
     mends: ClassVar[bool] = True
 
-    def start(self, turn: Turn) -> bool:
+    def start(self, context: RoundContext) -> bool:
         """See `Method.start`."""
-        trained = turn.trained()
-        with turn.watch.time("planning"):
-            plan = self._plan(turn, trained)
+        trained = context.trained()
+        with context.watch.time("planning"):
+            plan = self._plan(context, trained)
         if not plan.reached:
             return False
-        folder, how = turn.folder, turn.ranking
+        folder, how = context.folder, context.ranking
 
         def mend(full: keras.Model, small: keras.Model) -> None:
             if how.repair is not None:
-                with turn.watch.time("repair"):
+                with context.watch.time("repair"):
                     repair(
                         full,
                         small,
                         plan,
-                        turn.calibration,
+                        context.calibration,
                         how.repair,
                         how.seed,
                     )
 
-        early = turn.early()
-        with turn.watch.time("trimming"):
-            model = turn.reset.restart(Cut(plan, trained, early, mend))
-        with turn.watch.time("saving"):
-            write_text(folder.plan_path(turn.number), plan.to_json())
-            save_model(model, folder.early_path(turn.number))
+        early = context.early()
+        with context.watch.time("trimming"):
+            model = context.reset.restart(Removal(plan, trained, early, mend))
+        with context.watch.time("saving"):
+            write_text(folder.plan_path(context.number), plan.to_json())
+            save_model(model, folder.early_path(context.number))
         return True
 
-    def _plan(self, turn: Turn, trained: keras.Model) -> PruningPlan:
+    def _plan(self, context: RoundContext, trained: keras.Model) -> PruningPlan:
         """Returns the plan that reaches the goal of a round."""
-        how = turn.ranking
-        if isinstance(turn.goal, Budget):
-            target: dict[str, Any] = {"to": turn.goal}
+        how = context.ranking
+        if isinstance(context.goal, Budget):
+            target: dict[str, Any] = {"to": context.goal}
         else:
-            rate = 1 - (1 - turn.goal) / turn.lines[-1].weights_left
+            rate = 1 - (1 - context.goal) / context.lines[-1].weights_left
             target = {"rate": min(max(rate, 1e-6), 1 - 1e-6)}
         plan = make_plan(
             trained,
-            turn.calibration,
+            context.calibration,
             criterion=how.criterion,
             scope=how.scope,
             scaling=how.scaling,
             limits=how.limits,
-            seed=how.seed + turn.number,
+            seed=how.seed + context.number,
             **target,
         )
         if plan.not_reached:
-            logging.warning("round %d: %s", turn.number, plan.not_reached)
+            logging.warning("round %d: %s", context.number, plan.not_reached)
         return plan

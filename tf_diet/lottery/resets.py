@@ -10,7 +10,7 @@ import keras
 
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_reset, resets
-from tf_diet.lottery.training import Place
+from tf_diet.training.loop import TrainingPosition
 
 
 class Applies(Protocol):
@@ -25,7 +25,7 @@ Mend = Callable[[keras.Model, keras.Model], Any]
 
 
 @dataclass(frozen=True)
-class Cut:
+class Removal:
     """What goes in a round, and the models that it goes from.
 
     Args:
@@ -54,7 +54,7 @@ class Reset(abc.ABC):
     every = "training"
 
     @abc.abstractmethod
-    def place(self, epochs: int, steps: int | None) -> Place:
+    def place(self, epochs: int, steps: int | None) -> TrainingPosition:
         """Returns the early moment that retraining starts at.
 
         Args:
@@ -66,11 +66,11 @@ class Reset(abc.ABC):
         """
 
     @abc.abstractmethod
-    def restart(self, cut: Cut) -> keras.Model:
+    def restart(self, removal: Removal) -> keras.Model:
         """Returns the trimmed, compiled model that retraining starts from.
 
         Args:
-            cut: what goes, and the models that it goes from.
+            removal: what goes, and the models that it goes from.
         """
 
 
@@ -98,7 +98,7 @@ class _From(Reset):
     step: int | None = None
     share: float | None = None
 
-    def place(self, epochs: int, steps: int | None) -> Place:
+    def place(self, epochs: int, steps: int | None) -> TrainingPosition:
         """See `Reset.place`; two epochs in where nothing is given."""
         given = {n: v for n, v in self._given().items() if v is not None}
         if len(given) > 1:
@@ -109,7 +109,7 @@ class _From(Reset):
         where = given or {"epoch": 2.0}
         ((way, value),) = where.items()
         place = self._place(way, value, epochs, steps)
-        if not Place(0) <= place < Place(epochs):
+        if not TrainingPosition(0) <= place < TrainingPosition(epochs):
             raise InputError(
                 "The early moment must come before the end of the training. "
                 f"Received: {way}={value:g} of a training of {epochs} epochs. "
@@ -121,13 +121,15 @@ class _From(Reset):
         return {"epoch": self.epoch, "step": self.step, "share": self.share}
 
     @staticmethod
-    def _place(way: str, value: float, epochs: int, steps: int | None) -> Place:
+    def _place(
+        way: str, value: float, epochs: int, steps: int | None
+    ) -> TrainingPosition:
         if way == "share":
             way, value = "epoch", value * epochs
             if steps is None:
                 value = round(value)
         if way == "epoch" and float(value).is_integer():
-            return Place(int(value))
+            return TrainingPosition(int(value))
         if steps is None:
             raise InputError(
                 "Part of an epoch can be told only where the training data "
@@ -135,7 +137,7 @@ class _From(Reset):
                 "Give a whole epoch."
             )
         batches = round(value * steps) if way == "epoch" else int(value)
-        return Place(*divmod(batches, steps))
+        return TrainingPosition(*divmod(batches, steps))
 
 
 @register_reset()
@@ -153,10 +155,10 @@ class Rewind(_From):
         Frankle et al., "Stabilizing the Lottery Ticket Hypothesis", 2019.
     """
 
-    def restart(self, cut: Cut) -> keras.Model:
+    def restart(self, removal: Removal) -> keras.Model:
         """See `Reset.restart`."""
-        model = cut.plan.apply(cut.early)
-        cut.mend(cut.early, model)
+        model = removal.plan.apply(removal.early)
+        removal.mend(removal.early, model)
         return model
 
 
@@ -179,10 +181,13 @@ class LrRewind(_From):
         Pruning", ICLR 2020, section 3.
     """
 
-    def restart(self, cut: Cut) -> keras.Model:
+    def restart(self, removal: Removal) -> keras.Model:
         """See `Reset.restart`."""
-        model, late = cut.plan.apply(cut.early), cut.plan.apply(cut.trained)
-        cut.mend(cut.trained, late)
+        model, late = (
+            removal.plan.apply(removal.early),
+            removal.plan.apply(removal.trained),
+        )
+        removal.mend(removal.trained, late)
         model.set_weights(late.get_weights())
         return model
 
@@ -210,10 +215,10 @@ class NoReset(_From):
 
     every: str = "training"
 
-    def restart(self, cut: Cut) -> keras.Model:
+    def restart(self, removal: Removal) -> keras.Model:
         """See `Reset.restart`."""
-        model = cut.plan.apply(cut.trained)
-        cut.mend(cut.trained, model)
+        model = removal.plan.apply(removal.trained)
+        removal.mend(removal.trained, model)
         return model
 
 
@@ -227,13 +232,13 @@ class Reinit(Reset):
 
     mends = False
 
-    def place(self, epochs: int, steps: int | None) -> Place:
+    def place(self, epochs: int, steps: int | None) -> TrainingPosition:
         """See `Reset.place`."""
-        return Place(0)
+        return TrainingPosition(0)
 
-    def restart(self, cut: Cut) -> keras.Model:
+    def restart(self, removal: Removal) -> keras.Model:
         """See `Reset.restart`."""
-        return fresh_copy(cut.plan.apply(cut.early))
+        return fresh_copy(removal.plan.apply(removal.early))
 
 
 def fresh_copy(model: keras.Model) -> keras.Model:

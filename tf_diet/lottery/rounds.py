@@ -14,19 +14,19 @@ from absl import logging
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
 from tf_diet.lottery.distillation import Distillation
-from tf_diet.lottery.learning_rates import scale
-from tf_diet.lottery.methods import Method, Ranking, Stopwatch, Turn
+from tf_diet.lottery.methods import Method, Ranking, RoundContext, Stopwatch
 from tf_diet.lottery.resets import Reset, fresh_copy
-from tf_diet.lottery.run_folder import (
-    Round,
-    RunFolder,
-    Ticket,
-    load_model,
-    save_model,
-)
+from tf_diet.lottery.run_folder import Round, RunFolder, Ticket
 from tf_diet.lottery.schedules import Line, Schedule, ask, at
-from tf_diet.lottery.training import DivergedError, Place, Trained, Training
 from tf_diet.pruning.budget import Budget, disk_bytes
+from tf_diet.training.learning_rates import scale
+from tf_diet.training.loop import (
+    DivergedError,
+    Training,
+    TrainingPosition,
+    TrainingResult,
+)
+from tf_diet.training.saving import load_model, save_model
 
 Evaluate = Callable[[keras.Model, Any], float]
 
@@ -90,8 +90,8 @@ class Rounds:
         model = self.load(run.start_path)
         trained = self.training.run(
             model,
-            Place(0),
-            next(iter(self.trims), Place(self.epochs)),
+            TrainingPosition(0),
+            next(iter(self.trims), TrainingPosition(self.epochs)),
             state=run.state_path("round_00"),
             title="round 0",
             early=None if self.trims else (early, keep),
@@ -126,7 +126,7 @@ class Rounds:
             return False
         watch = Stopwatch()
         if not run.early_path(number).exists():
-            turn = Turn(
+            context = RoundContext(
                 run,
                 lines,
                 goal,
@@ -136,7 +136,7 @@ class Rounds:
                 self.load,
                 watch,
             )
-            if not self.method.start(turn):
+            if not self.method.start(context):
                 return False
         done, model = self._retrain(number, lines)
         sparsity = 0.0 if isinstance(goal, Budget) else goal
@@ -144,7 +144,7 @@ class Rounds:
         return True
 
     @functools.cached_property
-    def trims(self) -> dict[Place, float]:
+    def trims(self) -> dict[TrainingPosition, float]:
         """Where a single training is trimmed, and what is gone after it.
 
         Empty where every round is a training.
@@ -169,12 +169,12 @@ class Rounds:
                 "many batches it has. Received: every='step'. Pass "
                 "every='epoch', or arrays."
             )
-        places: dict[Place, float] = {}
+        places: dict[TrainingPosition, float] = {}
         gone = 0.0
         for step in range(1, self.epochs * each):
             due, sparsity = at(self.schedule, step)
             if due and sparsity > gone:
-                places[Place(*divmod(step, each))] = gone = sparsity
+                places[TrainingPosition(*divmod(step, each))] = gone = sparsity
         if not places:
             raise InputError(
                 "The schedule prunes at no moment of the training. Received: "
@@ -205,7 +205,7 @@ class Rounds:
 
     def _retrain(
         self, number: int, lines: Sequence[Round]
-    ) -> tuple[Trained, keras.Model]:
+    ) -> tuple[TrainingResult, keras.Model]:
         """Trains a round, again at lower rates where its loss diverges."""
         run = self.folder
         start, end = self._span(number)
@@ -245,12 +245,14 @@ class Rounds:
             else:
                 return trained, model
 
-    def _span(self, number: int) -> tuple[Place, Place]:
+    def _span(self, number: int) -> tuple[TrainingPosition, TrainingPosition]:
         if self.trims:
-            ends = [*self.trims, Place(self.epochs)]
+            ends = [*self.trims, TrainingPosition(self.epochs)]
             return ends[number - 1], ends[number]
         steps = self.training.examples.steps
-        return self.reset.place(self.epochs, steps), Place(self.epochs)
+        return self.reset.place(self.epochs, steps), TrainingPosition(
+            self.epochs
+        )
 
     def _seeded(self, number: int, retry: int = 0) -> Training:
         seed = self.training.seed + 1000 * number + 100_000 * retry
@@ -274,9 +276,9 @@ class Rounds:
         lines = run.rounds()[: number + 1]
         each = self.training.examples.steps
         counted = [line.steps for line in lines]
-        end = Place(sum(line.epochs for line in lines))
+        end = TrainingPosition(sum(line.epochs for line in lines))
         if each is not None and None not in counted:
-            end = Place(*divmod(sum(filter(None, counted)), each))
+            end = TrainingPosition(*divmod(sum(filter(None, counted)), each))
         start = run.scratch_start(number)
         if not start.exists():
             keras.utils.set_random_seed(self.training.seed)
@@ -294,7 +296,11 @@ class Rounds:
         model = self.load(start)
         name = f"scratch_{number:02d}"
         trained = self.training.run(
-            model, Place(0), end, state=run.state_path(name), title=name
+            model,
+            TrainingPosition(0),
+            end,
+            state=run.state_path(name),
+            title=name,
         )
         self.file(model, number, trained, Stopwatch(), 0.0, "scratch")
         return run.ticket(run.rounds("scratch")[-1], "scratch")
@@ -303,7 +309,7 @@ class Rounds:
         self,
         model: keras.Model,
         number: int,
-        trained: Trained,
+        trained: TrainingResult,
         watch: Stopwatch,
         sparsity: float,
         kind: str = "round",

@@ -4,10 +4,7 @@
 import json
 import os
 import platform
-import shutil
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -15,17 +12,15 @@ from typing import Any
 
 import keras
 import numpy as np
-from filelock import FileLock, Timeout
 
 from tf_diet.errors import RunFolderError
-from tf_diet.files import replacing, write_bytes, write_text
+from tf_diet.files import write_bytes, write_text
 from tf_diet.pruning.plan import PruningPlan
+from tf_diet.training.folder import ResumableFolder
+from tf_diet.training.saving import save_model
 
-_LOCK = ".lock"
 _START = "start.keras"
 _LINES = {"round": "rounds.jsonl", "scratch": "scratch.jsonl"}
-# What may lie in the folder of a run whose configuration is not yet there.
-_OPENING = {_START}
 
 
 @dataclass(frozen=True)
@@ -102,21 +97,7 @@ class Ticket:
         )
 
 
-def save_model(model: keras.Model, path: Path) -> None:
-    """Saves a model in one move, optimizer state included."""
-    with replacing(path) as temporary:
-        model.save(temporary)
-
-
-def load_model(path: Path) -> keras.Model:
-    """Loads a model that was saved compiled, trained or not."""
-    with warnings.catch_warnings():
-        # An optimizer that has made no step yet has no slots to load.
-        warnings.filterwarnings("ignore", "Skipping variable loading for opt")
-        return keras.models.load_model(path)
-
-
-class RunFolder:
+class RunFolder(ResumableFolder):
     """Reads and writes the files of a run, each whole or not at all.
 
     Args:
@@ -124,82 +105,30 @@ class RunFolder:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        super().__init__(folder, "run.json", "run")
 
-    @contextmanager
-    def locked(self, wait: float = 0.0) -> Iterator[None]:
-        """Keeps other processes out of the folder.
-
-        Args:
-            wait: seconds for another process to leave it.
-
-        Raises:
-            RunFolderError: another process is at work in it.
-        """
-        if self.folder.exists() and not self.folder.is_dir():
-            raise RunFolderError(
-                f"The run folder is a file. Received: {self.folder}. Name a "
-                "folder that is empty or does not exist."
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / _LOCK)
-        try:
-            lock.acquire(timeout=wait)
-        except Timeout as error:
-            raise RunFolderError(
-                "Another process is at work on this run. Received: "
-                f"{self.folder}. Wait for it or stop it, or use another "
-                "folder."
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def open(self, settings: Mapping[str, Any], *, resume: bool) -> bool:
-        """Begins a run in an empty folder, or checks that it is the same run.
-
-        Args:
-            settings: what makes it the same run, by name.
-            resume: go on if the folder holds a run.
-
-        Returns:
-            Whether there is something to go on with.
-
-        Raises:
-            RunFolderError: it is not empty and `resume` is False, or it
-                belongs to a run with other settings; the difference is shown.
-        """
+    def open(
+        self,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        resume: bool,
+        overwrite: bool = False,
+        opening: frozenset[str] = frozenset({_START}),
+    ) -> Mapping[str, Any] | None:
+        """See `ResumableFolder.open`."""
         if resume:
-            self._sweep()
-        known = self.folder / "run.json"
-        if resume and known.exists():
-            old = json.loads(known.read_text("utf-8"))["settings"]
-            new = json.loads(json.dumps(settings, default=str))
-            differ = list(differences(old, new))
-            if differ:
-                raise RunFolderError(
-                    f"The folder {self.folder} belongs to another run. "
-                    f"Received: {'; '.join(differ)}. Use the same settings, "
-                    "or another folder."
-                )
-            return True
-        held = [path.name for path in self.folder.iterdir()]
-        left = [name for name in held if name != _LOCK]
-        # A kill while the run was being opened leaves what is begun again.
-        if left and not (resume and set(left) <= _OPENING):
-            raise RunFolderError(
-                f"The run folder is not empty. Received: {self.folder}, which "
-                f"holds {', '.join(sorted(left)[:3])}. Name an empty folder, "
-                "or pass resume=True to go on with a run."
-            )
-        return False
+            self._remove_filed_states()
+        return super().open(
+            settings, resume=resume, overwrite=overwrite, opening=opening
+        )
 
-    def _sweep(self) -> None:
-        """Removes what a kill left of files that were being written."""
-        for path in self.folder.glob(".*.*"):
-            if path.is_dir():
-                shutil.rmtree(path)
+    def recorded(self) -> Mapping[str, Any] | None:
+        """See `ResumableFolder.recorded`."""
+        read = super().recorded()
+        return None if read is None else read["settings"]
+
+    def _remove_filed_states(self) -> None:
+        """Removes the states of rounds that are filed: a kill may leave one."""
         for kind in _LINES:
             for line in self.rounds(kind):
                 name = f"{kind}_{line.round:02d}"
@@ -218,7 +147,7 @@ class RunFolder:
             "machine": platform.platform(),
         }
         text = json.dumps(facts, indent=2, default=str)
-        write_text(self.folder / "run.json", text)
+        write_text(self.record, text)
 
     @property
     def start_path(self) -> Path:
@@ -292,13 +221,3 @@ class RunFolder:
         made = number and self.plan_path(number).exists()
         plan = self.plan_path(number) if made else None
         return Ticket(line, self.model_path(number, kind), plan)
-
-
-def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
-    """Yields what differs between two nested settings."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted({*old, *new}):
-            inner = f"{name}.{key}" if name else key
-            yield from differences(old.get(key), new.get(key), inner)
-    elif old != new:
-        yield f"{name}: {old!r} there, {new!r} now"

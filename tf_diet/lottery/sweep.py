@@ -13,13 +13,14 @@ from typing import Any
 import keras
 from absl import logging
 
-from tf_diet.errors import DietError, InputError, RunFolderError
+from tf_diet.errors import DietError, InputError
 from tf_diet.files import write_text
 from tf_diet.lottery.build_functions import built, located
 from tf_diet.lottery.diet import LotteryDiet
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder, Ticket
 from tf_diet.optional import require
+from tf_diet.training.folder import ResumableFolder
 
 # A worker whose driver was killed takes a moment to notice.
 _ORPHANS_LIVE = 120.0
@@ -213,12 +214,14 @@ def sweep(
         name: replace(trial, build=located(trial.build))
         for name, trial in trials.items()
     }
-    with RunFolder(folder).locked():
-        settings = _known(folder, resume=resume) | {
+    work = ResumableFolder(folder, _SETTINGS, "sweep")
+    with work.locked():
+        # Trials may be added to a sweep.
+        settings = dict(work.open(resume=resume) or {}) | {
             name: dict(trial.settings) for name, trial in trials.items()
         }
         text = json.dumps(settings, indent=2, default=str)
-        write_text(folder / _SETTINGS, text)
+        write_text(work.record, text)
         ray.init(
             address=address,
             include_dashboard=None if address else False,
@@ -235,23 +238,6 @@ def sweep(
         finally:
             ray.shutdown()
     return Sweep(folder, settings, problems)
-
-
-def _known(folder: Path, *, resume: bool) -> dict[str, Any]:
-    """Returns the settings of the trials that a folder has seen.
-
-    Raises:
-        RunFolderError: it holds something and `resume` is False.
-    """
-    path = folder / _SETTINGS
-    if resume and path.exists():
-        return dict(json.loads(path.read_text("utf-8")))
-    if any(not p.name.startswith(".") for p in folder.iterdir()):
-        raise RunFolderError(
-            f"The folder of the sweep is not empty. Received: {folder}. Name "
-            "an empty folder, or pass resume=True to go on with a sweep."
-        )
-    return {}
 
 
 def _tuned(

@@ -8,12 +8,15 @@ from tf_diet.models.sing import (
     sing_autoencoder,
     sing_generator,
 )
+from tf_diet.models.trained import Trained
+from tf_diet.models.trainer import train
 from tf_diet.models.wavenet import WaveNetConfig, wavenet
 from tf_diet.models.wavenet_sampling import generate
 
 __all__ = [
     "DDSPConfig",
     "SINGConfig",
+    "Trained",
     "WaveNetConfig",
     "ddsp",
     "decoder",
@@ -22,5 +25,6 @@ __all__ = [
     "sing_autoencoder",
     "sing_generator",
     "static_envelope",
+    "train",
     "wavenet",
 ]

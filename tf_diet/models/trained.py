@@ -42,11 +42,14 @@ class Trained:
         folder: where it is.
         facts: what `config.json` says.
         model: the trained one, or a pruned copy.
+        validation_loss: on the clips held out as "valid"; None where the
+            training was read from its folder.
     """
 
     folder: Path
     facts: dict[str, Any]
     model: keras.Model
+    validation_loss: float | None = None
 
     @classmethod
     def load(
@@ -84,6 +87,14 @@ class Trained:
         if ticket is not None:
             _same_ends(path, model, family.build(config))
         return cls(folder, facts, model)
+
+    def __repr__(self) -> str:
+        loss = self.validation_loss
+        judged = "" if loss is None else f", loss {loss:.4f} on held-out clips"
+        return (
+            f"<Trained {self.facts['model']} in {self.folder}: "
+            f"{self.model.count_params():,} parameters{judged}>"
+        )
 
     @property
     def family(self) -> Family:

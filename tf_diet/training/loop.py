@@ -18,9 +18,9 @@ import keras
 import numpy as np
 
 from tf_diet.errors import DietError
-from tf_diet.lottery.checkpoint import Checkpoint
-from tf_diet.lottery.examples import Examples, first_batch
-from tf_diet.lottery.training_view import TrainingView
+from tf_diet.training.checkpoint import Checkpoint
+from tf_diet.training.examples import Examples, first_batch
+from tf_diet.training.view import TrainingView
 
 MakeCallbacks = Callable[[], Sequence[keras.callbacks.Callback]]
 
@@ -30,7 +30,7 @@ class DivergedError(DietError, ArithmeticError):
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class TrainingPosition:
     """A moment of a training.
 
     Args:
@@ -42,8 +42,12 @@ class Place:
     step: int = 0
 
 
+# A moment on the way, and what is done with the model then.
+Early = tuple[TrainingPosition, Callable[[keras.Model], Any]]
+
+
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a training did, from its start on.
 
     Args:
@@ -86,14 +90,15 @@ class Training:
     def run(
         self,
         model: keras.Model,
-        start: Place,
-        end: Place,
+        start: TrainingPosition,
+        end: TrainingPosition,
         *,
         state: Path,
         title: str,
         drawn: int = 0,
-        early: tuple[Place, Callable[[keras.Model], Any]] | None = None,
-    ) -> Trained:
+        early: tuple[TrainingPosition, Callable[[keras.Model], Any]]
+        | None = None,
+    ) -> TrainingResult:
         """Trains a compiled model in place.
 
         Args:
@@ -123,8 +128,11 @@ class Training:
         place, stopped = start, False
         keras.utils.set_random_seed(self.seed)
         watched.begin()
-        if kept is not None and start < Place(kept.epoch, kept.step):
-            place, stopped = Place(kept.epoch, kept.step), kept.stopped
+        if kept is not None and start < TrainingPosition(kept.epoch, kept.step):
+            place, stopped = (
+                TrainingPosition(kept.epoch, kept.step),
+                kept.stopped,
+            )
             self._build(model, True)
             _direct(callbacks)
             kept.restore(model, callbacks)
@@ -146,12 +154,12 @@ class Training:
     def _epoch(
         self,
         model: keras.Model,
-        place: Place,
-        start: Place,
-        end: Place,
+        place: TrainingPosition,
+        start: TrainingPosition,
+        end: TrainingPosition,
         drawn: int,
         watched: "_Callbacks",
-    ) -> Place:
+    ) -> TrainingPosition:
         """Trains to the end of an epoch, or of the training."""
         epoch = place.epoch
         stop = end.step if epoch == end.epoch else None
@@ -174,7 +182,7 @@ class Training:
                 callbacks=watched,
                 verbose=0,
             )
-        return Place(epoch + 1) if stop is None else end
+        return TrainingPosition(epoch + 1) if stop is None else end
 
     def _build(self, model: keras.Model, inside: bool) -> None:
         """Builds metrics before the first call of `fit` does.
@@ -191,17 +199,17 @@ class Training:
 
     def _trained(
         self,
-        start: Place,
-        end: Place,
+        start: TrainingPosition,
+        end: TrainingPosition,
         history: Mapping[str, list[float]],
         seconds: float,
-    ) -> Trained:
+    ) -> TrainingResult:
         epochs = end.epoch + (end.step > 0) - start.epoch
         each = self.examples.steps
         steps = None
         if each is not None:
             steps = (end.epoch - start.epoch) * each + end.step - start.step
-        return Trained(epochs, steps, history, seconds)
+        return TrainingResult(epochs, steps, history, seconds)
 
 
 def _direct(callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -235,7 +243,9 @@ class _Keeper(keras.callbacks.Callback):
         self.parts = parts
         self.seconds = seconds
         self.kept: Checkpoint | None = None
-        self.early: tuple[Place, Callable[[keras.Model], Any]] | None = None
+        self.early: (
+            tuple[TrainingPosition, Callable[[keras.Model], Any]] | None
+        ) = None
         self.asked = threading.Event()
         self._offset = 0
         self._stop: int | None = None
@@ -267,7 +277,7 @@ class _Keeper(keras.callbacks.Callback):
     ) -> None:
         """Keeps the state in the middle of an epoch."""
         step = self._offset + batch + 1
-        self._pass(Place(self._epoch, step))
+        self._pass(TrainingPosition(self._epoch, step))
         if step == self._stop:
             # What the end of the epoch does would be left out.
             return
@@ -287,17 +297,21 @@ class _Keeper(keras.callbacks.Callback):
                 f"The loss of epoch {epoch + 1} is not finite. Received: "
                 f"{loss}. Lower the learning rate, or clip the gradient."
             )
-        self._pass(Place(epoch + 1))
+        self._pass(TrainingPosition(epoch + 1))
         asked = self.asked.is_set()
         stop = self._stop
         if asked or self.model.stop_training or self._due():
             whole = stop is None or stop == self.params["steps"]
-            place = Place(epoch + 1) if whole else Place(epoch, stop or 0)
+            place = (
+                TrainingPosition(epoch + 1)
+                if whole
+                else TrainingPosition(epoch, stop or 0)
+            )
             self._keep(place.epoch, place.step)
         if asked:
             raise KeyboardInterrupt
 
-    def _pass(self, place: Place) -> None:
+    def _pass(self, place: TrainingPosition) -> None:
         """Does what is to be done at the early moment."""
         if self.early is not None and self.early[0] <= place:
             self.early[1](self.model)
