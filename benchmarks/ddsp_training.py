@@ -30,27 +30,24 @@ def prepare(args):
     from tf_diet.audio.extraction import extract
     from tf_diet.audio.sources import read_source
 
-    held = extract(read_source(args.notes), settings=Settings(mel_hop=160))
-    print(held.summary())
-    arrays = {"instruments": np.array(held.instruments)}
-    for part, clips in held.split().items():
+    notes = extract(read_source(args.notes), settings=Settings(mel_hop=160))
+    print(notes.summary())
+    arrays = {"instruments": np.array(notes.instruments)}
+    for part, clips in notes.split().items():
         found = clips.arrays(["audio", "f0", "loudness", "instrument"])
         found["audio"] = (found["audio"] * 32767).astype("int16")
         arrays |= {f"{part}_{name}": value for name, value in found.items()}
     np.savez_compressed(args.file, **arrays)
 
 
-def part(file, name):
+def part(config, file, name):
     """Returns the inputs of a model and the audio of one part."""
+    from tf_diet.models.examples import ddsp_inputs
+
     names = ("audio", "f0", "loudness", "instrument")
-    audio, f0, loudness, instrument = (file[f"{name}_{n}"] for n in names)
-    one_hot = np.eye(len(file["instruments"]), dtype="float32")[instrument]
-    inputs = {
-        "f0": f0[..., None].astype("float32"),
-        "loudness": loudness[..., None].astype("float32"),
-        "instrument": np.repeat(one_hot[:, None], f0.shape[1], axis=1),
-    }
-    return inputs, audio.astype("float32") / 32768
+    found = {n: file[f"{name}_{n}"] for n in names}
+    inputs = ddsp_inputs(config, found, found["instrument"])
+    return inputs, found["audio"].astype("float32") / 32768
 
 
 def crops(inputs, audio, steps, seed):
@@ -97,8 +94,8 @@ def train(args):
     model.compile(
         keras.optimizers.Adam(schedule, global_clipnorm=args.clip), loss
     )
-    valid, begun, curve = part(file, "valid"), time.monotonic(), []
-    batches = crops(*part(file, "train"), args.steps, args.seed)
+    valid, begun, curve = part(config, file, "valid"), time.monotonic(), []
+    batches = crops(*part(config, file, "train"), args.steps, args.seed)
     losses = []
     for step, (x, y) in enumerate(batches, start=1):
         losses.append(float(model.train_on_batch(x, y)))

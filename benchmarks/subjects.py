@@ -14,10 +14,10 @@ import numpy as np
 from keras import layers
 from sklearn.datasets import load_digits
 
-from tf_diet.audio.datasets import load_notes, split
 from tf_diet.audio.mu_law import encode, teacher
-from tf_diet.demo.recipe import Recipe
+from tf_diet.demo.recipe import Recipe, shipped_notes, split_notes
 from tf_diet.models.ddsp import ddsp
+from tf_diet.models.examples import ddsp_clips
 from tf_diet.models.wavenet import WaveNetConfig, wavenet
 
 # Samples of a piece, and those of a note before there is a tone to tell.
@@ -46,26 +46,18 @@ class Subject:
 def ddsp_decoder(seed: int) -> Subject:
     """The decoder of the demo, half as wide, on the notes that ship."""
     recipe = Recipe(hidden=128)
-    notes = load_notes()
-    parts = split(notes, seed=0)
+    notes = shipped_notes()
+    parts = split_notes(notes)
     keras.utils.set_random_seed(seed)
-    config = recipe.config(len(notes.instruments), notes.hop, notes.sample_rate)
+    how = notes.settings
+    config = recipe.config(len(notes.instruments), how.hop, how.sample_rate)
     model = ddsp(config)
-    length, step = recipe.crop_frames, recipe.crop_frames
-    starts = range(0, parts["train"].f0.shape[1] - length + 1, step)
-
-    def crops(part: Any) -> tuple[Any, Any]:
-        x, hop = part.inputs(), part.hop
-        audio = [part.audio[:, s * hop : (s + length) * hop] for s in starts]
-        cut = {
-            name: np.concatenate([v[:, s : s + length] for s in starts])
-            for name, v in x.items()
-        }
-        return cut, np.concatenate(audio)
-
-    train = crops(parts["train"])
+    train, test = (
+        ddsp_clips(config, parts[name], recipe.crop_frames)
+        for name in ("train", "test")
+    )
     recipe.compile(model, 10**6)
-    return Subject(model, train, crops(parts["test"]), 15, recipe.batch)
+    return Subject(model, train, test, 15, recipe.batch)
 
 
 def small_wavenet(seed: int) -> Subject:
@@ -74,7 +66,10 @@ def small_wavenet(seed: int) -> Subject:
     The few notes are played at other speeds and levels, or the net learns
     them by heart within five epochs.
     """
-    parts = split(load_notes(), seed=0)
+    audio = {
+        name: part.arrays(["audio"])["audio"]
+        for name, part in split_notes(shipped_notes()).items()
+    }
     config = WaveNetConfig(
         cycles=2, layers=4, channels=24, skip_channels=48, classes=64, seed=seed
     )
@@ -85,12 +80,12 @@ def small_wavenet(seed: int) -> Subject:
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
 
-    def codes(audio: Any) -> tuple[Any, Any]:
-        x, y = teacher(encode(audio, config.classes), config.classes)
+    def codes(sounds: Any) -> tuple[Any, Any]:
+        x, y = teacher(encode(sounds, config.classes), config.classes)
         return {"codes": x}, y
 
-    sung = parts["test"].audio[:, ATTACK : ATTACK + 8 * PIECE]
-    train = codes(_pieces(parts["train"].audio, 640))
+    sung = audio["test"][:, ATTACK : ATTACK + 8 * PIECE]
+    train = codes(_pieces(audio["train"], 640))
     test = codes(sung.reshape(-1, PIECE))
     return Subject(model, train, test, 10, 16)
 

@@ -12,36 +12,29 @@ import argparse
 import os
 
 import keras
-import numpy as np
 
 import tf_diet
-from tf_diet.audio.datasets import load_notes, split
+from tf_diet.audio.clips import Settings
+from tf_diet.audio.extraction import extract
 from tf_diet.audio.losses import MultiScaleSpectralLoss
+from tf_diet.audio.sources import read_source
 from tf_diet.models.ddsp import DDSPConfig, ddsp
+from tf_diet.models.examples import ddsp_clips
 
-BATCH, FRAMES, STEP = 8, 50, 50
-
-
-def crops(notes):
-    """Returns half-second crops of notes, inputs and audio."""
-    starts = range(0, notes.f0.shape[1] - FRAMES + 1, STEP)
-    inputs = {
-        name: np.concatenate([x[:, i : i + FRAMES] for i in starts])
-        for name, x in notes.inputs().items()
-    }
-    hop = notes.hop
-    audio = [notes.audio[:, i * hop : (i + FRAMES) * hop] for i in starts]
-    return inputs, np.concatenate(audio)
+BATCH, FRAMES = 8, 50
 
 
 def build(seed):
     """Returns the arguments of `LotteryDiet.fit`, by name."""
-    notes = split(load_notes(), seed=0)
-    x, y = crops(notes["train"])
-    epochs = int(os.environ.get("EPOCHS", "8"))
+    settings = Settings(seconds=2.0, mel_hop=160)
+    notes = extract(read_source("shipped"), settings=settings).split(
+        valid=0.15, test=0.15, within_range=True
+    )
     config = DDSPConfig.preset(
         "small", hidden=64, gru_units=64, instruments=2, seed=seed
     )
+    x, y = ddsp_clips(config, notes["train"], FRAMES)  # half-second crops
+    epochs = int(os.environ.get("EPOCHS", "8"))
     model = ddsp(config)
     decay = keras.optimizers.schedules.CosineDecay(
         2e-3, epochs * -(-len(y) // BATCH)
@@ -58,11 +51,8 @@ def build(seed):
         "epochs": epochs,
         "batch_size": BATCH,
         "validation_freq": None,
-        "validation_data": (
-            notes["validation"].inputs(),
-            notes["validation"].audio,
-        ),
-        "test_data": (notes["test"].inputs(), notes["test"].audio),
+        "validation_data": ddsp_clips(config, notes["valid"]),
+        "test_data": ddsp_clips(config, notes["test"]),
     }
 
 

@@ -44,7 +44,7 @@ def test_it_works_from_there(wheel, tmp_path):
     script = (
         "import tf_diet, keras, pathlib;"
         "from tf_diet.convert.sketch import library_sources;"
-        "from tf_diet.audio.datasets import SHIPPED;"
+        "from tf_diet.audio.sources import SHIPPED;"
         "here = pathlib.Path(tf_diet.__file__);"
         f"assert here.is_relative_to({str(target)!r});"
         "assert pathlib.Path(str(library_sources()))"

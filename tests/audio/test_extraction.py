@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tf_diet.audio import features, mu_law
+from tf_diet.audio import extraction, features, mu_law
 from tf_diet.audio.clips import Settings
 from tf_diet.audio.extraction import extract, extractors
 from tf_diet.audio.sources import read_source
@@ -200,6 +200,102 @@ def test_a_kill_costs_no_more_than_what_was_worked_on(tmp_path):
     assert all(p.stat().st_mtime_ns == at for p, at in kept.items())
 
 
+@pytest.fixture
+def loudness(tmp_path):
+    """Extracts the loudness of files of a folder, in this process."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+
+    def call(cache=tmp_path / "cache", names=("loudness",), **files):
+        for name, sound in files.items():
+            soundfile.write(folder / f"{name}.wav", sound, 16000, "FLOAT")
+        return extract(read_source(folder), names, HOW, cache=cache, jobs=1)
+
+    return call
+
+
+def test_silent_stretches_are_left_out(loudness):
+    # Clips of 5,120 samples: silent, sounding, silent, and a rest.
+    sound = np.r_[np.zeros(5120), tone(440, 0.32), np.zeros(5120), tone(440)]
+    dataset = loudness(violin_A4=sound[: 3 * 5120 + 1000])
+    assert [(c.note.name, c.index) for c in dataset.clips] == [
+        ("violin_A4.wav", 0)
+    ]
+    assert dataset.clips[0].get("loudness")[5:-5].min() > -20
+    with pytest.raises(InputError, match=r"violin_A4\.wav: silent"):
+        loudness(violin_A4=np.r_[np.zeros(5120), tone(440, 0.1)])
+
+
+def test_a_whisper_is_silence_and_a_little_more_is_not(loudness):
+    assert len(loudness(violin_A4=tone(440, level=0.0011))) == 1
+    with pytest.raises(InputError, match=r"violin_A4\.wav: silent"):
+        loudness(violin_A4=tone(440, level=0.0009))
+
+
+def test_a_wrong_name_is_logged(loudness, caplog):
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, 5120)
+    with caplog.at_level("WARNING", "absl"):
+        loudness(names=("f0",), violin_A4=tone(441, 0.65))
+        assert not caplog.messages
+        loudness(names=("f0",), violin_A2=noise)
+    (message,) = caplog.messages
+    assert "violin_A2.wav: no pitch near MIDI 45" in message
+
+
+def test_the_default_cache_is_the_users(loudness, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    loudness(None, violin_A4=tone(440))
+    assert len(list((tmp_path / "xdg" / "tf_diet").glob("*.npy"))) == 1
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    loudness(None)
+    kept = tmp_path / "home" / ".cache" / "tf_diet"
+    assert len(list(kept.glob("*.npy"))) == 1
+
+
+def test_a_cache_that_cannot_be_written(
+    loudness, tmp_path, monkeypatch, caplog
+):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be kept in this folder"):
+        loudness(tmp_path / "file", violin_A4=tone(440))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with caplog.at_level("WARNING", "absl"):
+        dataset = loudness(None)
+    assert dataset.clips[0].get("loudness").shape == (32,)
+    (message,) = caplog.messages
+    assert "will be found again next time" in message
+
+
+def test_only_whole_files_are_left(loudness, tmp_path, monkeypatch):
+    def killed(path, values):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction.np, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            loudness(violin_A4=tone(440))
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-40]),
+        lambda path: path.write_bytes(b"\0" * 600),
+    ],
+)
+def test_a_damaged_file_is_made_again(loudness, tmp_path, damage):
+    loudness(violin_A4=tone(440))
+    (victim,) = (tmp_path / "cache").iterdir()
+    whole = victim.read_bytes()
+    damage(victim)
+    assert len(loudness()) == 1
+    assert victim.read_bytes() == whole
+
+
 def test_splits_keep_together_what_belongs_together(tmp_path):
     for take in range(10):
         path = tmp_path / f"violin_{take} A4.wav"
@@ -233,7 +329,7 @@ def test_batches_depend_on_their_place_alone(sounds, tmp_path):
     assert y.shape == (6,)
     np.testing.assert_array_equal(two[1][0]["x"], x["x"])
     assert one.num_batches == 3
-    two.on_epoch_end()
+    two.epoch = 1
     assert (two[1][0]["x"] != x["x"]).any()
     two.epoch = 0
     np.testing.assert_array_equal(two[1][0]["x"], x["x"])
@@ -245,7 +341,12 @@ def test_what_cannot_be_extracted(sounds, tmp_path):
     source = read_source(sounds)
     with pytest.raises(InputError, match="Did you mean 'loudness'"):
         extract(source, ("loudnes",), HOW, cache=tmp_path)
-    with pytest.raises(InputError, match="must hold a frame"):
-        extract(source, ("audio",), Settings(seconds=0.01), cache=tmp_path)
+    for impossible in (
+        Settings(seconds=0.01),
+        Settings(hop=0),
+        Settings(sample_rate=0),
+    ):
+        with pytest.raises(InputError, match="must hold a frame"):
+            extract(source, ("audio",), impossible, cache=tmp_path)
     with pytest.raises(InputError, match=r"No file of .* can be used"):
         extract(source, ("audio",), Settings(seconds=9.0), cache=tmp_path)

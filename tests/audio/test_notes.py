@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tf_diet.audio import datasets
+from tf_diet.audio.clips import Settings
+from tf_diet.audio.extraction import extract
+from tf_diet.audio.sources import SHIPPED, read_source
 from tf_diet.errors import InputError
 
-NOTES = datasets.SHIPPED
+NOTES = SHIPPED
+HOW = Settings(seconds=2.0, mel_hop=160)
 SCRIPT = Path(__file__).parents[2] / "tools" / "make_notes.py"
 
 
@@ -68,10 +71,13 @@ class TestTheSet:
             shutil.copy(NOTES / name, tmp_path)
         table = json.dumps({"clips": rows})
         (tmp_path / "notes.json").write_text(table)
-        notes = datasets.load_notes(tmp_path, cache=tmp_path / "cache")
-        assert notes.names == names
-        named = 440 * 2 ** ((notes.pitch[:, None] - 69) / 12)
-        error = np.abs(1200 * np.log2(notes.f0 / named))
+        notes = extract(
+            read_source(tmp_path), ("f0",), HOW, cache=tmp_path / "c", jobs=1
+        )
+        assert [c.note.name for c in notes.clips] == sorted(names)
+        found = notes.arrays(("f0", "pitch"))
+        named = 440 * 2 ** ((found["pitch"][:, None] - 69) / 12)
+        error = np.abs(1200 * np.log2(found["f0"] / named))
         assert np.mean(error < 50) > 0.98
         assert error.max() < 300
 
@@ -92,20 +98,21 @@ class TestTheSet:
         ):
             assert words in notice
 
-    def test_loads(self, clips, tmp_path, monkeypatch):
-        def unheard(clip, sample_rate, hop):
-            return np.full(200, 440.0), np.full(200, -20.0)
-
-        monkeypatch.setattr(datasets, "_features", unheard)
-        notes = datasets.load_notes(cache=tmp_path)
-        assert notes.audio.shape == (62, 32000)
+    def test_loads(self, clips, tmp_path):
+        notes = extract(
+            read_source("shipped"), ("audio",), HOW, cache=tmp_path, jobs=1
+        )
+        found = notes.arrays(("audio", "pitch"))
+        assert found["audio"].shape == (62, 32000)
         assert notes.instruments == ("flute", "violin")
-        assert notes.names == tuple(clip["file"] for clip in clips)
-        assert notes.pitch.tolist() == [clip["pitch"] for clip in clips]
-        parts = datasets.split(notes)
-        assert {part: len(kept) for part, kept in parts.items()} == {
+        listed = {clip["file"]: clip["pitch"] for clip in clips}
+        names = [clip.note.name for clip in notes.clips]
+        assert names == sorted(listed)
+        assert found["pitch"].tolist() == [listed[name] for name in names]
+        parts = notes.split(valid=0.15, test=0.15, within_range=True)
+        assert {part: len(some) for part, some in parts.items()} == {
             "train": 42,
-            "validation": 10,
+            "valid": 10,
             "test": 10,
         }
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tf_diet.audio.datasets import SHIPPED
-from tf_diet.audio.sources import read_source
+from tf_diet.audio.sources import SHIPPED, read_source
 from tf_diet.errors import InputError
 
 
@@ -87,6 +86,47 @@ def test_what_ships():
     assert source.layout == "notes.json"
     assert source.instruments == ("flute", "violin")
     assert len({note.recording for note in source.notes}) == 24
+
+
+def test_what_ships_goes_by_a_name(tmp_path, monkeypatch):
+    assert read_source("shipped").notes == read_source(SHIPPED).notes
+    # A folder of this name comes first.
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "shipped" / "oboe_A4.wav")
+    assert read_source("shipped").instruments == ("oboe",)
+
+
+@pytest.mark.parametrize(
+    "table", ["{", "[]", '{"clips": [{"file": "x"}]}', '{"clips": 3}']
+)
+def test_a_damaged_table_of_notes(tmp_path, table):
+    (tmp_path / "notes.json").write_text(table)
+    with pytest.raises(InputError, match=r"notes\.json cannot be used"):
+        read_source(tmp_path)
+
+
+def test_a_table_that_lists_a_missing_file(tmp_path):
+    row = {"instrument": "violin", "pitch": 69, "recording": "one"}
+    rows = [{"file": name, **row} for name in ("gone.flac", "there.flac")]
+    (tmp_path / "notes.json").write_text(json.dumps({"clips": rows}))
+    write(tmp_path / "there.flac")
+    source = read_source(tmp_path)
+    assert [note.name for note in source.notes] == ["there.flac"]
+    ((name, why),) = source.problems
+    assert name == "gone.flac"
+    assert "missing, though" in why
+
+
+def test_hidden_files_are_not_notes(tmp_path):
+    write(tmp_path / "violin_A4.wav")
+    (tmp_path / "._violin_B4.wav").write_bytes(b"resource fork")
+    assert len(read_source(tmp_path).notes) == 1
+
+
+def test_the_folder_names_instruments_that_files_do_not(tmp_path):
+    write(tmp_path / "Cello" / "Fs3.wav")
+    (note,) = read_source(tmp_path / "Cello").notes
+    assert (note.instrument, note.pitch) == ("cello", 54)
 
 
 def test_files_by_note_names_and_folders_of_classes(tmp_path):

@@ -25,6 +25,7 @@ from tf_diet.models import (
     wavenet,
 )
 from tf_diet.models.examples import (
+    ddsp_clips,
     ddsp_examples,
     sing_examples,
     sing_latents,
@@ -91,6 +92,38 @@ def test_ddsp_crops_line_up(held):
     model.compile("adam", "mse")
     batches = held.batches(ddsp_examples(frames=10), batch=3, steps=2)
     model.fit(batches, verbose=0)
+
+
+@pytest.mark.parametrize("latent", [0, 4])
+@pytest.mark.parametrize("instruments", [0, 2])
+def test_whole_clips_and_crops_of_them(held, latent, instruments):
+    config = DDSPConfig.preset("tiny", latent=latent, instruments=instruments)
+    x, y = ddsp_clips(config, held)
+    shapes = {"f0": (8, 40, 1), "loudness": (8, 40, 1)}
+    if instruments:
+        shapes["instrument"] = (8, 40, 2)
+        np.testing.assert_array_equal(
+            x["instrument"].argmax(-1)[:, 0], held.labels()[:, 0]
+        )
+    if latent:
+        shapes["mfcc"] = (8, 40, 30)
+    assert {name: value.shape for name, value in x.items()} == shapes
+    assert all(value.dtype == np.float32 for value in x.values())
+    np.testing.assert_array_equal(y[3], held.clips[3].get("audio"))
+    crops, sounds = ddsp_clips(config, held, 16, 10)
+    assert len(sounds) == 3 * 8
+    for number, start in enumerate((0, 10, 20)):
+        rows = slice(8 * number, 8 * number + 8)
+        for name, value in crops.items():
+            np.testing.assert_array_equal(
+                value[rows], x[name][:, start : start + 16]
+            )
+        np.testing.assert_array_equal(
+            sounds[rows], y[:, 80 * start : 80 * (start + 16)]
+        )
+    assert len(ddsp_clips(config, held, 16)[1]) == 2 * 8
+    with pytest.raises(InputError, match="41 frames of 40"):
+        ddsp_clips(config, held, 41)
 
 
 def test_wavenet_crops_weigh_what_has_its_past(held):

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from tf_diet.audio.sources import PARTS, Note
-from tf_diet.audio.splits import dealt, held_out
+from tf_diet.audio.splits import dealt, dealt_within_range, held_out
 from tf_diet.errors import InputError
 
 
@@ -67,7 +67,7 @@ class Clip:
         return np.load(self.paths[name], mmap_mode="r")[self.index]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Extracted:
     """Clips and where their features are.
 
@@ -86,14 +86,20 @@ class Extracted:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def summary(self) -> str:
-        """Says how much there is, and names what was left out."""
+    def __repr__(self) -> str:
+        return f"<Extracted: {self._size()}>"
+
+    def _size(self) -> str:
         seconds = len(self) * self.settings.samples / self.settings.sample_rate
-        lines = [
+        return (
             f"{len(self)} clips, {seconds / 60:.1f} minutes, of "
             f"{len({c.note.name for c in self.clips})} files and "
             f"{len({c.note.instrument for c in self.clips})} instruments"
-        ]
+        )
+
+    def summary(self) -> str:
+        """Says how much there is, and names what was left out."""
+        lines = [self._size()]
         if self.problems:
             lines.append(f"{len(self.problems)} files left out:")
             lines += [f"  {name}: {why}" for name, why in self.problems]
@@ -141,6 +147,7 @@ class Extracted:
         valid: float = 0.1,
         test: float = 0.1,
         seed: int = 0,
+        within_range: bool = False,
     ) -> dict[str, "Extracted"]:
         """Splits clips into "train", "valid" and "test".
 
@@ -151,15 +158,27 @@ class Extracted:
             valid: share of what stays together that is held out.
             test: likewise.
             seed: of the choice.
+            within_range: train on the lowest and the highest pitch of every
+                instrument, and hold out recordings spread over those between:
+                then a model is judged within the range that it was trained
+                on. Shares count for each instrument.
 
         Raises:
-            InputError: shares or `by` are impossible, or too little is there.
+            InputError: shares or `by` are impossible, too little is there, or
+                `within_range` is asked for of notes without a pitch.
         """
         parts = {clip.note.part for clip in self.clips}
         if None not in parts:
             chosen = {id(clip): clip.note.part for clip in self.clips}
         else:
-            chosen = self._dealt(by, valid, test, seed)
+            _check_shares(by, valid, test)
+            random = np.random.default_rng(seed)
+            of = (
+                self._dealt_within_range(by, valid, test, random)
+                if within_range
+                else self._dealt(by, valid, test, random)
+            )
+            chosen = {id(c): of[getattr(c.note, by)] for c in self.clips}
         return {
             part: replace(
                 self,
@@ -170,16 +189,8 @@ class Extracted:
         }
 
     def _dealt(
-        self, by: str, valid: float, test: float, seed: int
-    ) -> dict[int, str]:
-        if by not in ("recording", "instrument") or not (
-            valid >= 0 and test >= 0 and valid + test < 1
-        ):
-            raise InputError(
-                "Clips are split by 'recording' or 'instrument', in shares "
-                f"below 1 together. Received: by={by!r}, valid={valid}, "
-                f"test={test}."
-            )
+        self, by: str, valid: float, test: float, random: np.random.Generator
+    ) -> dict[str, str]:
         groups = sorted({getattr(clip.note, by) for clip in self.clips})
         held = held_out(len(groups), valid) + held_out(len(groups), test)
         if held >= len(groups):
@@ -188,8 +199,32 @@ class Extracted:
                 f"{len(groups)} by {by}. Add sounds, or pass smaller shares "
                 "(0 for none)."
             )
-        of = dealt(groups, valid, test, np.random.default_rng(seed))
-        return {id(clip): of[getattr(clip.note, by)] for clip in self.clips}
+        return dealt(groups, valid, test, random)
+
+    def _dealt_within_range(
+        self, by: str, valid: float, test: float, random: np.random.Generator
+    ) -> dict[str, str]:
+        unnamed = [c.note.name for c in self.clips if c.note.pitch is None]
+        if by != "recording" or unnamed:
+            raise InputError(
+                "Clips are split within the range of their instrument by "
+                "'recording', where every pitch is known. Received: "
+                f"by={by!r}, {len(unnamed)} clips without a pitch"
+                f"{f', such as {unnamed[0]}' if unnamed else ''}. Name files "
+                "by their notes (violin_A4.wav), or leave within_range out."
+            )
+        parts: dict[str, str] = {}
+        for instrument in self.instruments:
+            pitches: dict[str, list[int]] = {}
+            for note in (clip.note for clip in self.clips):
+                known = note.instrument == instrument and note.pitch is not None
+                if known and note.recording not in parts:
+                    pitches.setdefault(note.recording, []).append(note.pitch)
+            if pitches:
+                parts |= dealt_within_range(
+                    pitches, valid, test, random, instrument
+                )
+        return parts
 
     def batches(
         self,
@@ -201,7 +236,11 @@ class Extracted:
     ) -> keras.utils.PyDataset:
         """Returns endless batches, read from the disk clip by clip.
 
-        Batch i of epoch e depends on nothing but the seed, e and i.
+        Batch i of epoch e depends on nothing but the seed, e and i. `epoch`
+        counts up at the end of each epoch and can be set, so that a resumed
+        training sees what an unbroken one would have seen. Call `fit` with
+        `shuffle=False`: otherwise Keras asks for the batches of an epoch in
+        an order of its own.
 
         Args:
             make: returns one example, `(x, y)` or more, of a clip, say a
@@ -221,8 +260,19 @@ class Extracted:
         return _Batches(self, make, batch, steps, seed)
 
 
+def _check_shares(by: str, valid: float, test: float) -> None:
+    if by not in ("recording", "instrument") or not (
+        valid >= 0 and test >= 0 and valid + test < 1
+    ):
+        raise InputError(
+            "Clips are split by 'recording' or 'instrument', in shares below "
+            f"1 together. Received: by={by!r}, valid={valid}, test={test}. "
+            "Use for example by='recording', valid=0.1, test=0.1."
+        )
+
+
 class _Batches(keras.utils.PyDataset):
-    """See `Extracted.batches`."""
+    """A batch depends on the seed, the epoch and its index alone."""
 
     def __init__(
         self, held: Extracted, make: Any, batch: int, steps: int, seed: int
@@ -236,10 +286,21 @@ class _Batches(keras.utils.PyDataset):
         self.epoch = 0
 
     @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._asked: set[int] | None = None
+
+    @property
     def num_batches(self) -> int:
         return self.steps
 
     def __getitem__(self, index: int) -> Any:
+        if self._asked is not None:
+            self._asked.add(index)
         random = np.random.default_rng([self.seed, self.epoch, index])
         clips = random.integers(len(self.held), size=self.batch)
         examples = [
@@ -248,5 +309,11 @@ class _Batches(keras.utils.PyDataset):
         ]
         return keras.tree.map_structure(lambda *v: np.stack(v), *examples)
 
+    def on_epoch_begin(self) -> None:
+        self._asked = set()
+
     def on_epoch_end(self) -> None:
-        self.epoch += 1
+        # Keras calls this also before the first epoch, and on JAX after a
+        # look at the first batch to build the model: neither is an epoch.
+        if self._asked is not None and len(self._asked) == self.steps:
+            self.epoch += 1

@@ -6,13 +6,17 @@ in the cache, named after the bytes of the sound and what was asked for, and
 there when it is whole. So a kill costs the files that were being worked on.
 """
 
+import atexit
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from tf_diet import files
 from tf_diet.audio import features, mu_law
@@ -24,15 +28,15 @@ from tf_diet.audio.reading import (
     check_pitch,
     read_audio,
 )
-from tf_diet.audio.recordings import user_cache
 from tf_diet.audio.sources import Note, Source
-from tf_diet.errors import InputError
+from tf_diet.errors import InputError, RunFolderError
 from tf_diet.extensions import features as extractors
 from tf_diet.extensions import register_feature
 
 # Raised whenever the features of the same samples would come out different.
 _VERSION = 1
-
+# pYIN gives frames without a pitch 0.01.
+_PITCHED = 0.1
 
 Compute = Callable[[np.ndarray, int | None, Settings], np.ndarray]
 
@@ -88,26 +92,28 @@ def extract(
             "mfcc", or registered ones.
         settings: how to look.
         cache: folder that keeps features; `tf_diet` in the user's cache
-            folder when left out.
+            folder when left out, or a temporary one where that cannot be
+            written.
         jobs: processes; as many as there are cores when left out.
 
     Returns:
         The clips. What cannot be used is in `problems`, by name.
 
     Raises:
-        InputError: a feature is unknown, a clip would hold no frame, or no
-            file can be used.
+        InputError: a feature is unknown, a clip would hold no frame, no
+            file can be used, or the cache cannot be written.
     """
     how = settings or Settings()
     # The functions go along: other processes know those of no script.
     wanted = {name: extractors.get(name) for name in names}
-    if how.samples < max(how.hop, how.mel_hop):
+    if min(how.hop, how.mel_hop) < 1 or how.samples < max(how.hop, how.mel_hop):
         raise InputError(
             "A clip must hold a frame. Received: "
             f"seconds={how.seconds:g} at {how.sample_rate} Hz, with hops of "
-            f"{how.hop} and {how.mel_hop}. Ask for longer clips."
+            f"{how.hop} and {how.mel_hop}. Ask for longer clips, and for hops "
+            "of 1 or more."
         )
-    folder = Path(cache).absolute() if cache is not None else user_cache()
+    folder = _writable_cache() if cache is None else Path(cache).absolute()
     tasks = [(note, wanted, how, folder) for note in source.notes]
     clips: list[Clip] = []
     problems = list(source.problems)
@@ -130,6 +136,33 @@ def extract(
     return Extracted(tuple(clips), source.instruments, how, tuple(problems))
 
 
+def user_cache() -> Path:
+    """Returns tf_diet's folder in the user's cache folder."""
+    # The XDG standard asks that a relative value be ignored.
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    base = named if named.is_absolute() else Path.home() / ".cache"
+    return base / "tf_diet"
+
+
+def _writable_cache() -> Path:
+    """Returns the user's cache, or a temporary folder in its place."""
+    folder = user_cache()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        logging.warning(
+            "Features cannot be kept in %s (%s) and will be found again next "
+            "time. Name a cache folder that can be written.",
+            folder,
+            error,
+        )
+    temporary = Path(tempfile.mkdtemp(prefix="tf_diet-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    return temporary
+
+
 Found = tuple[int, dict[str, Path]] | str
 
 
@@ -145,13 +178,41 @@ def _of_file(
         if missing:
             clips = _clips(note, how)
             for name in missing:
-                values = [wanted[name](c, note.pitch, how) for c in clips]
-                with files.replacing(paths[name]) as temporary:
-                    np.save(temporary, np.stack(values))
+                values = np.stack(
+                    [wanted[name](c, note.pitch, how) for c in clips]
+                )
+                if name == "f0":
+                    _warn_of_another_pitch(note, values[..., 1])
+                _save(paths[name], values)
             return len(clips), paths
         return next(s for s in sizes.values() if s is not None), paths
     except UnusableError as reason:
         return str(reason)
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    try:
+        with files.replacing(path) as temporary:
+            np.save(temporary, values)
+    except RunFolderError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"Features cannot be kept in this folder. Received: {path.parent}: "
+            f"{error}. Name a cache folder that can be written."
+        ) from error
+
+
+def _warn_of_another_pitch(note: Note, confidence: np.ndarray) -> None:
+    heard = np.mean(confidence > _PITCHED)
+    if note.pitch is not None and heard < 0.5:
+        logging.warning(
+            "%s: no pitch near MIDI %d in %.0f %% of the frames; is it the "
+            "note that it is named after?",
+            note.name,
+            note.pitch,
+            100 * (1 - heard),
+        )
 
 
 def _key(note: Note, how: Settings) -> str:

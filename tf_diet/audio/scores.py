@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tf_diet import optional
-from tf_diet.audio.recordings import note_number
+from tf_diet.audio.note_names import note_number
 from tf_diet.errors import InputError
 
 _WRITTEN = re.compile(

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tf_diet.audio.note_names import named_note
 from tf_diet.audio.reading import SUFFIXES
-from tf_diet.audio.recordings import named_note, note_table
 from tf_diet.errors import InputError
 
 PARTS = ("train", "valid", "test")
+SHIPPED = Path(__file__).parent / "notes"
+"""The violin and flute notes that come with tf_diet."""
+_NAMED = {"shipped": SHIPPED}
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,21 @@ def read_source(folder: str | os.PathLike[str]) -> Source:
     Args:
         folder: NSynth's (`examples.json` and `audio/`, in the folder or in
             one for each part; or `*.tfrecord`), or with a `notes.json`, or of
-            audio files, in folders of classes or not.
+            audio files, in folders of classes or not; or "shipped", for the
+            violin and flute notes that come with tf_diet, where no folder of
+            this name exists.
 
     Raises:
         InputError: there is no audio, or a table of labels cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
+        folder = _NAMED.get(str(folder), folder)
+    if not folder.is_dir():
         raise InputError(
             f"There is no such folder. Received: {folder}. Name a folder of "
-            "audio files, or make one with 'tf-diet render-notes'."
+            "audio files, make one with 'tf-diet render-notes', or write "
+            "'shipped' for the notes that come with tf_diet."
         )
     problems: list[tuple[str, str]] = []
     for layout, found in _LAYOUTS.items():
@@ -170,11 +178,33 @@ def _listed(folder: Path, problems: Problems) -> Iterator[Note]:
     table = folder / "notes.json"
     if not table.exists():
         return
-    for name, labels in note_table(folder):
-        if (folder / name).is_file():
-            yield Note(folder / name, name, **labels)
+    for note in _note_table(table):
+        if note.path.is_file():
+            yield note
         else:
-            problems.append((name, f"missing, though {table} lists it"))
+            problems.append((note.name, f"missing, though {table} lists it"))
+
+
+def _note_table(table: Path) -> list[Note]:
+    try:
+        rows = json.loads(table.read_text("utf-8"))["clips"]
+        return [
+            Note(
+                table.parent / str(row["file"]),
+                str(row["file"]),
+                str(row["instrument"]),
+                int(row["pitch"]),
+                recording=str(row["recording"]),
+            )
+            for row in rows
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"The table of notes {table} cannot be used. Received: {error!r}. "
+            "It needs a list 'clips' of objects with 'file', 'instrument', "
+            "'pitch' (a MIDI number) and 'recording'; or remove it, and the "
+            "files are read by their names."
+        ) from error
 
 
 def _files(folder: Path, problems: Problems) -> Iterator[Note]:

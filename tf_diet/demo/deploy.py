@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.audio.datasets import NoteSet
 from tf_diet.audio.synthesis import synthesize
 from tf_diet.boards.latency import measure
 from tf_diet.convert.micro import MicroModel, parse_c_array, to_micro
@@ -23,9 +22,12 @@ QUANTIZATIONS = ("float32", "int16x8")
 BOARD = "int16x8"
 
 
-def decoder_inputs(notes: NoteSet, index: int) -> dict[str, Any]:
-    """Returns what the decoder is fed for one clip, (frames, features)."""
-    inputs = {name: x[index] for name, x in notes.inputs().items()}
+def decoder_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the decoder is fed for what the model is fed.
+
+    Shapes:
+        (frames, features) or (clips, frames, features).
+    """
     to_numpy = keras.ops.convert_to_numpy
     return {
         "pitch": to_numpy(PitchScale()(inputs["f0"])),
@@ -62,8 +64,8 @@ class Deployment:
 def deploy(
     ticket: keras.Model,
     config: DDSPConfig,
-    calibration: NoteSet,
-    note: tuple[NoteSet, int],
+    calibration: Mapping[str, Any],
+    note: Mapping[str, Any],
     folder: Path,
     runs: int,
 ) -> Deployment:
@@ -72,19 +74,23 @@ def deploy(
     Args:
         ticket: a trained DDSP model, pruned or not.
         config: the sizes of its synthesis.
-        calibration: notes that give the ranges of integers.
-        note: a set and the index of the clip that everything is compared on.
+        calibration: inputs of the model, (clips, frames, features), that
+            give the ranges of integers.
+        note: inputs of the clip that everything is compared on, (frames,
+            features).
         folder: where the files go.
         runs: how often a step is timed.
     """
     net = decoder(ticket)
     step = to_streaming(net, sample_rate=config.sample_rate)
-    inputs = decoder_inputs(*note)
+    inputs = decoder_inputs(note)
     batched = {name: x[None] for name, x in inputs.items()}
     expected = keras.ops.convert_to_numpy(net(batched))[0]
     controls = {"Keras": expected, "streaming": step.run(inputs)}
+    ranges = decoder_inputs(calibration)
     sequences = [
-        decoder_inputs(calibration, i) for i in range(len(calibration))
+        {name: x[i] for name, x in ranges.items()}
+        for i in range(len(ranges["pitch"]))
     ]
     figures = {}
     for quantize in QUANTIZATIONS:
@@ -143,13 +149,18 @@ def deploy(
     )
 
 
-def sound(notes: NoteSet, index: int, controls: Any, config: Any) -> Any:
-    """Renders controls (frames, 1 + harmonics + bands) as (samples,)."""
+def sound(f0: Any, controls: Any, config: DDSPConfig) -> Any:
+    """Renders controls as sound.
+
+    Shapes:
+        f0 (frames, 1), controls (frames, 1 + harmonics + bands); returns
+        (samples,).
+    """
     noise = np.random.default_rng(0).uniform(
         -1, 1, (1, len(controls) * config.hop)
     )
     audio = synthesize(
-        notes.f0[index][None, :, None],
+        np.asarray(f0)[None],
         np.asarray(controls)[None],
         noise.astype("float32"),
         harmonics=config.harmonics,

@@ -14,9 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.audio.datasets import NoteSet, load_notes, split
 from tf_diet.demo.deploy import Deployment, deploy, sound
-from tf_diet.demo.recipe import Recipe
+from tf_diet.demo.recipe import Recipe, shipped_notes, split_notes
 from tf_diet.demo.training import Trainings
 from tf_diet.files import replacing, write_text
 from tf_diet.lottery.run import Run
@@ -83,9 +82,9 @@ def _run(
 ) -> dict[str, Any]:
     started = time.monotonic()
     say("1/6  notes: reading the violin and flute clips that ship")
-    notes = load_notes()
-    parts = split(notes, seed=seed)
-    say(f"{notes!r}")
+    notes = shipped_notes()
+    parts = split_notes(notes, seed)
+    say(f"     {notes.summary()}")
     say(
         "     split by recording: "
         + ", ".join(f"{name} {len(part)} clips" for name, part in parts.items())
@@ -105,20 +104,21 @@ def _run(
     say(table)
     ticket = _choose(runs[MAIN])
     say(f"4/6  ticket of round {ticket.line.round}: TFLite and C++")
-    test = parts["test"]
-    index = int(np.argmax(np.abs(test.audio).max(axis=1)))
+    x, audio = trainings.whole("test")
+    loudest = int(np.argmax(np.abs(audio).max(axis=1)))
+    note = {name: values[loudest] for name, values in x.items()}
     deployment = deploy(
         ticket.load(),
         trainings.config(),
-        parts["train"],
-        (test, index),
+        trainings.whole("train")[0],
+        note,
         folder,
         recipe.latency_runs,
     )
     say("5/6  the written bytes, run over a whole note with fed-back state")
     say(_deployment_story(deployment))
     say("6/6  sounds, plot, summary")
-    _sounds(folder, trainings, ticket, deployment, test, index)
+    _sounds(folder, trainings, ticket, deployment, note, audio[loudest])
     _plot(folder, runs, baselines)
     write_text(folder / "rounds.txt", table + "\n")
     summary = _summary(trainings, runs, baselines, ticket, deployment)
@@ -203,11 +203,11 @@ def _sounds(
     trainings: Trainings,
     ticket: Ticket,
     deployment: Deployment,
-    test: NoteSet,
-    index: int,
+    note: Mapping[str, Any],
+    audio: Any,
 ) -> None:
     soundfile = require("soundfile", extra="audio")
-    inputs = {name: x[index : index + 1] for name, x in test.inputs().items()}
+    inputs = {name: values[None] for name, values in note.items()}
     full = keras.models.load_model(
         trainings.folder / f"run_{MAIN}" / "round_00.keras"
     )
@@ -216,19 +216,19 @@ def _sounds(
         return keras.ops.convert_to_numpy(model(inputs))[0]
 
     sounds = {
-        "original": test.audio[index],
+        "original": audio,
         "full_model": rendered(full),
         "ticket": rendered(ticket.load()),
         "ticket_from_tflite_micro": sound(
-            test, index, deployment.controls["TFLite Micro"], trainings.config()
+            note["f0"], deployment.controls["TFLite Micro"], trainings.config()
         ),
     }
-    for name, audio in sounds.items():
+    for name, samples in sounds.items():
         with replacing(folder / "wav" / f"{name}.wav") as temporary:
             soundfile.write(
                 temporary,
-                np.clip(audio, -1, 1),
-                test.sample_rate,
+                np.clip(samples, -1, 1),
+                trainings.config().sample_rate,
                 subtype="PCM_16",
             )
 

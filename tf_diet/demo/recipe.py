@@ -5,8 +5,24 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from tf_diet.audio.clips import Extracted, Settings
+from tf_diet.audio.extraction import extract
 from tf_diet.audio.losses import MultiScaleSpectralLoss
+from tf_diet.audio.sources import read_source
 from tf_diet.models.ddsp import DDSPConfig
+
+
+def shipped_notes() -> Extracted:
+    """Returns the clips that ship, with what a DDSP model is told of them."""
+    settings = Settings(hop=160, mel_hop=160, seconds=2.0)
+    return extract(
+        read_source("shipped"), ("audio", "f0", "loudness"), settings
+    )
+
+
+def split_notes(notes: Extracted, seed: int = 0) -> dict[str, Extracted]:
+    """Splits notes by recording; what is held out lies within the range."""
+    return notes.split(valid=0.15, test=0.15, seed=seed, within_range=True)
 
 
 @dataclass(frozen=True)

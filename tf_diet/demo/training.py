@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from tf_diet.audio.datasets import NoteSet
+from tf_diet.audio.clips import Extracted
 from tf_diet.demo.recipe import Recipe
 from tf_diet.lottery.diet import LotteryDiet, loss_of
 from tf_diet.lottery.resets import Rewind, fresh_copy
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import Ticket
 from tf_diet.lottery.schedules import ConstantRate
-from tf_diet.models.ddsp import ddsp, static_envelope
+from tf_diet.models.ddsp import DDSPConfig, ddsp, static_envelope
+from tf_diet.models.examples import ddsp_clips
 from tf_diet.pruning.limits import Limits
 from tf_diet.training.saving import save_model
 from tf_diet.training.view import TrainingView
@@ -27,14 +27,14 @@ class Trainings:
     """All that trains, on the same notes and judged on the same notes.
 
     Args:
-        notes: "train", "validation" and "test", split by recording.
+        notes: "train", "valid" and "test", split by recording.
         recipe: the numbers.
         folder: where runs and baselines are kept.
         resume: use what an interrupted demo has left there.
         seed: of everything.
     """
 
-    notes: Mapping[str, NoteSet]
+    notes: Mapping[str, Extracted]
     recipe: Recipe
     folder: Path
     resume: bool
@@ -43,38 +43,33 @@ class Trainings:
     @property
     def frames_per_second(self) -> float:
         """Frames of controls in a second of audio."""
-        notes = self.notes["train"]
-        return notes.sample_rate / notes.hop
+        settings = self.notes["train"].settings
+        return settings.sample_rate / settings.hop
 
     def whole(self, name: str) -> tuple[dict[str, Any], Any]:
         """Returns inputs and audio of whole clips of one part."""
-        return self.notes[name].inputs(), self.notes[name].audio
+        return ddsp_clips(self.config(), self.notes[name])
 
     def crops(self) -> tuple[dict[str, Any], Any]:
         """Returns overlapping crops, inputs and audio, to train on."""
-        inputs, audio = self.whole("train")
-        length, hop = self.recipe.crop_frames, self.notes["train"].hop
-        last = self.notes["train"].f0.shape[1] - length
-        starts = range(0, last + 1, self.recipe.crop_step)
-        return (
-            {
-                name: np.concatenate([x[:, i : i + length] for i in starts])
-                for name, x in inputs.items()
-            },
-            np.concatenate(
-                [audio[:, i * hop : (i + length) * hop] for i in starts]
-            ),
+        return ddsp_clips(
+            self.config(),
+            self.notes["train"],
+            self.recipe.crop_frames,
+            self.recipe.crop_step,
         )
 
     def steps(self, epochs: int) -> int:
         """Returns how many batches so many epochs have."""
         return epochs * -(-len(self.crops()[1]) // self.recipe.batch)
 
-    def config(self) -> Any:
+    def config(self) -> DDSPConfig:
         """Returns the sizes of the full model."""
         notes = self.notes["train"]
         return self.recipe.config(
-            len(notes.instruments), notes.hop, notes.sample_rate
+            len(notes.instruments),
+            notes.settings.hop,
+            notes.settings.sample_rate,
         )
 
     def lottery(self, criterion: str) -> Run:
@@ -100,7 +95,7 @@ class Trainings:
             epochs=recipe.epochs,
             batch_size=recipe.batch,
             validation_freq=None,
-            validation_data=self.whole("validation"),
+            validation_data=self.whole("valid"),
             test_data=self.whole("test"),
             calibration=self.whole("train"),
             folder=folder,
@@ -166,6 +161,6 @@ class Trainings:
         return {
             "name": title,
             "parameters": model.count_params(),
-            "validation_error": loss_of(model, self.whole("validation")),
+            "validation_error": loss_of(model, self.whole("valid")),
             "test_error": loss_of(model, self.whole("test")),
         }

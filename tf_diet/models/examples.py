@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Clips as each model trains on them: what `Extracted.batches` takes.
+"""Clips as each model trains on them.
 
-A function here returns one that makes one example of one clip; what it draws
-comes from the generator that it is given.
+Functions named after what they make, such as `ddsp_examples`, return what
+`Extracted.batches` takes: a function that makes one example of one clip, and
+draws from the generator that it is given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
@@ -17,6 +18,7 @@ from tf_diet.audio.clips import Clip, Extracted
 from tf_diet.audio.features import amplified, log_mel, reach
 from tf_diet.audio.pitch_shift import pitch_shift
 from tf_diet.errors import InputError
+from tf_diet.models.ddsp import DDSPConfig
 from tf_diet.models.sing import SINGConfig, symbols
 from tf_diet.models.wavenet import WaveNetConfig
 
@@ -53,6 +55,73 @@ def ddsp_examples(frames: int = 100, latent: bool = False) -> Make:
         return x, audio[start * hop : (start + frames) * hop]
 
     return make
+
+
+def ddsp_inputs(
+    config: DDSPConfig, features: Mapping[str, np.ndarray], instrument: Any
+) -> dict[str, np.ndarray]:
+    """Returns what a DDSP model takes of sounds.
+
+    Args:
+        config: of the model.
+        features: f0, loudness and, with a latent, mfcc.
+        instrument: the number of each sound's instrument.
+
+    Shapes:
+        f0 and loudness (sounds, frames), mfcc (sounds, frames, 30) and
+        instrument (sounds,); returns f0 and loudness (sounds, frames, 1),
+        instrument (sounds, frames, instruments) where there are any, and
+        mfcc where there is a latent.
+    """
+    x = {name: features[name][..., None] for name in ("f0", "loudness")}
+    if config.instruments:
+        one_hot = np.eye(config.instruments, dtype=np.float32)
+        told = one_hot[instrument][:, None]
+        x["instrument"] = np.repeat(told, features["f0"].shape[1], axis=1)
+    if config.latent:
+        x["mfcc"] = features["mfcc"]
+    return x
+
+
+def ddsp_clips(
+    config: DDSPConfig,
+    held: Extracted,
+    frames: int | None = None,
+    step: int | None = None,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Returns inputs of a DDSP model and the audio it should make of them.
+
+    Args:
+        config: of the model.
+        held: clips with their audio, f0, loudness and, with a latent, mfcc.
+        frames: of the crops that clips are cut into; whole clips when left
+            out.
+        step: frames from the start of one crop to that of the next; `frames`
+            when left out.
+
+    Shapes:
+        x: see `ddsp_inputs`; y: (sounds, frames * hop). The first crops of
+        all clips come first, then the second ones.
+
+    Raises:
+        InputError: crops are longer than clips.
+    """
+    names = ["audio", "f0", "loudness", "instrument"]
+    found = held.arrays([*names, *(["mfcc"] if config.latent else [])])
+    x = ddsp_inputs(config, found, found["instrument"])
+    y, hop = found["audio"], held.settings.hop
+    if frames is None:
+        return x, y
+    whole = held.settings.frames(hop)
+    _check_crop(frames, whole)
+    starts = range(0, whole - frames + 1, step or frames)
+    return (
+        {
+            name: np.concatenate([v[:, i : i + frames] for i in starts])
+            for name, v in x.items()
+        },
+        np.concatenate([y[:, i * hop : (i + frames) * hop] for i in starts]),
+    )
 
 
 def wavenet_examples(
@@ -290,12 +359,16 @@ def of_length(audio: np.ndarray, samples: int) -> np.ndarray:
 
 def _start(whole: int, frames: int, random: np.random.Generator) -> int:
     """Draws where a crop begins; one in ten begins where the clip does."""
+    _check_crop(frames, whole)
+    begin = random.random() < 0.1
+    start = int(random.integers(whole - frames + 1))
+    return 0 if begin else start
+
+
+def _check_crop(frames: int, whole: int) -> None:
     if frames > whole:
         raise InputError(
             "A crop cannot be longer than a clip. Received: "
             f"{frames} frames of {whole}. Ask for shorter crops, or longer "
             "clips."
         )
-    begin = random.random() < 0.1
-    start = int(random.integers(whole - frames + 1))
-    return 0 if begin else start

@@ -16,7 +16,12 @@ from tf_diet.audio.templates import gain
 from tf_diet.audio.tuning import hertz
 from tf_diet.extensions import register_family
 from tf_diet.models.ddsp import DDSPConfig, ddsp, static_envelope
-from tf_diet.models.examples import Make, ddsp_examples
+from tf_diet.models.examples import (
+    Make,
+    ddsp_clips,
+    ddsp_examples,
+    ddsp_inputs,
+)
 from tf_diet.models.families.base import (
     RELEASE,
     Family,
@@ -62,8 +67,7 @@ class DDSPFamily(Family):
 
     def whole(self, config: DDSPConfig, held: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
-        found = held.arrays(["audio", *self.courses(config), "instrument"])
-        return _inputs(config, found, found["instrument"]), found["audio"]
+        return ddsp_clips(config, held)
 
     def loss(self, config: DDSPConfig) -> keras.losses.Loss:
         """See `Family.loss`."""
@@ -167,23 +171,9 @@ class DDSPFamily(Family):
         return np.concatenate(pieces)
 
 
-def _inputs(
-    config: DDSPConfig, found: Mapping[str, Any], instrument: Any
-) -> dict[str, np.ndarray]:
-    """Returns a model's inputs, of features and instruments of sounds."""
-    x = {name: found[name][..., None] for name in ("f0", "loudness")}
-    if config.instruments:
-        one_hot = np.eye(config.instruments, dtype=np.float32)
-        told = one_hot[instrument][:, None]
-        x["instrument"] = np.repeat(told, found["f0"].shape[1], axis=1)
-    if config.latent:
-        x["mfcc"] = found["mfcc"]
-    return x
-
-
 def _made(playing: Playing, found: Mapping[str, np.ndarray]) -> np.ndarray:
     instrument = np.full(len(found["f0"]), playing.instrument)
-    x = _inputs(playing.config, found, instrument)
+    x = ddsp_inputs(playing.config, found, instrument)
     # Lengths differ from call to call: nothing is compiled for one alone.
     return np.array(keras.ops.convert_to_numpy(playing.model(x)))
 
