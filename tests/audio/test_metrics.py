@@ -120,6 +120,9 @@ def test_pitch_accuracy_hears_the_note():
     assert 0.4 < where.mean() < 0.6
     assert metrics.pitch_accuracy(half, [69]) < 0.6
     assert metrics.pitch_accuracy(half, [69], counted=where) == 1.0
+    # Zeros and ones say the same; they are no numbers of rows.
+    ones = where.astype(int)
+    assert metrics.pitch_accuracy(half, [69], counted=ones) == 1.0
     with pytest.raises(InputError, match="0 of them"):
         metrics.pitch_accuracy(half, [69], counted=where & False)
 

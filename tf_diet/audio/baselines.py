@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What a model has to beat before it has learned anything."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from tf_diet.audio.arrays import Array
 from tf_diet.errors import InputError
+
+_Codes = NDArray[np.int64]
 
 
 def uniform_bits(classes: int = 256) -> float:
@@ -13,7 +15,9 @@ def uniform_bits(classes: int = 256) -> float:
     return float(np.log2(classes))
 
 
-def unigram_bits(train: Any, test: Any, classes: int = 256) -> float:
+def unigram_bits(
+    train: ArrayLike, test: ArrayLike, classes: int = 256
+) -> float:
     """Returns the bits a sample when each code is as likely as it is common.
 
     Args:
@@ -32,7 +36,7 @@ def unigram_bits(train: Any, test: Any, classes: int = 256) -> float:
     return float(-np.log2(counts / counts.sum())[test].mean())
 
 
-def bigram_bits(train: Any, test: Any, classes: int = 256) -> float:
+def bigram_bits(train: ArrayLike, test: ArrayLike, classes: int = 256) -> float:
     """Returns the bits a sample when each code follows from the one before.
 
     The first code of a sound follows silence, `classes // 2`.
@@ -56,12 +60,12 @@ def bigram_bits(train: Any, test: Any, classes: int = 256) -> float:
     return float(bits[_before(test, classes), test].mean())
 
 
-def _before(codes: np.ndarray, classes: int) -> np.ndarray:
+def _before(codes: _Codes, classes: int) -> _Codes:
     start = np.full_like(codes[:, :1], classes // 2)
     return np.concatenate([start, codes[:, :-1]], axis=1)
 
 
-def _codes(codes: Any, classes: int) -> np.ndarray:
+def _codes(codes: ArrayLike, classes: int) -> _Codes:
     codes = np.asarray(codes)
     integer = np.issubdtype(codes.dtype, np.integer)
     if codes.ndim != 2 or not integer or not codes.size:
@@ -78,8 +82,11 @@ def _codes(codes: Any, classes: int) -> np.ndarray:
 
 
 def nearest_notes(
-    labels: Any, wanted: Any, audio: Any, weights: Any = (1.0, 0.01, 0.001)
-) -> np.ndarray:
+    labels: ArrayLike,
+    wanted: ArrayLike,
+    audio: ArrayLike,
+    weights: ArrayLike = (1.0, 0.01, 0.001),
+) -> Array:
     """Returns the training note that is most like each note asked for.
 
     Args:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.audio.arrays import Array, Ints
 from tf_diet.audio.sources import PARTS, Note
 from tf_diet.audio.splits import dealt, dealt_within_range, held_out
 from tf_diet.errors import InputError
@@ -62,7 +63,7 @@ class Clip:
     paths: Mapping[str, Path]
     index: int
 
-    def get(self, name: str) -> np.ndarray:
+    def get(self, name: str) -> Array:
         """Returns a feature of the clip, read from the disk."""
         return np.load(self.paths[name], mmap_mode="r")[self.index]
 
@@ -105,7 +106,7 @@ class Extracted:
             lines += [f"  {name}: {why}" for name, why in self.problems]
         return "\n".join(lines)
 
-    def arrays(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+    def arrays(self, names: Sequence[str]) -> dict[str, Array]:
         """Returns features of all clips, in memory.
 
         Args:
@@ -120,7 +121,7 @@ class Extracted:
             for name in names
         }
 
-    def labels(self) -> np.ndarray:
+    def labels(self) -> Ints:
         """Returns instrument, pitch and velocity of all clips.
 
         Shapes:
@@ -129,15 +130,16 @@ class Extracted:
         found = self.arrays(("instrument", "pitch", "velocity"))
         return np.stack(list(found.values()), axis=-1)
 
-    def value(self, clip: Clip, name: str) -> np.ndarray:
+    def value(self, clip: Clip, name: str) -> Array:
         """Returns a feature or a label of one clip."""
         if name in ("f0", "confidence"):
             return clip.get("f0")[..., 0 if name == "f0" else 1]
         if name == "instrument":
-            return np.int32(self.instruments.index(clip.note.instrument))
+            number = self.instruments.index(clip.note.instrument)
+            return np.array(number, np.int32)
         if name in ("pitch", "velocity"):
             label = getattr(clip.note, name)
-            return np.int32(-1 if label is None else label)
+            return np.array(-1 if label is None else label, np.int32)
         return clip.get(name)
 
     def split(
@@ -217,8 +219,9 @@ class Extracted:
         for instrument in self.instruments:
             pitches: dict[str, list[int]] = {}
             for note in (clip.note for clip in self.clips):
-                known = note.instrument == instrument and note.pitch is not None
-                if known and note.recording not in parts:
+                if note.pitch is None or note.instrument != instrument:
+                    continue
+                if note.recording not in parts:
                     pitches.setdefault(note.recording, []).append(note.pitch)
             if pitches:
                 parts |= dealt_within_range(

@@ -20,6 +20,7 @@ from absl import logging
 
 from tf_diet import files
 from tf_diet.audio import features, mu_law
+from tf_diet.audio.arrays import Array, Floats
 from tf_diet.audio.clips import Clip, Extracted, Settings
 from tf_diet.audio.parallel import in_parallel
 from tf_diet.audio.reading import (
@@ -38,26 +39,26 @@ _VERSION = 1
 # pYIN gives frames without a pitch 0.01.
 _PITCHED = 0.1
 
-Compute = Callable[[np.ndarray, int | None, Settings], np.ndarray]
+Compute = Callable[[Floats, int | None, Settings], Array]
 
 
 @register_feature("audio")
-def _audio(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+def _audio(clip: Floats, pitch: int | None, how: Settings) -> Array:
     return clip
 
 
 @register_feature("codes")
-def _codes(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+def _codes(clip: Floats, pitch: int | None, how: Settings) -> Array:
     return mu_law.encode(clip).astype(np.uint8)
 
 
 @register_feature("loudness")
-def _loudness(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+def _loudness(clip: Floats, pitch: int | None, how: Settings) -> Array:
     return features.loudness(clip, how.sample_rate, how.hop)
 
 
 @register_feature("f0")
-def _f0(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+def _f0(clip: Floats, pitch: int | None, how: Settings) -> Array:
     """Frequency and confidence, as two columns: pYIN finds both."""
     low, high = features.around(pitch, how.sample_rate)
     frequency, _, sure = features.followed(
@@ -67,12 +68,12 @@ def _f0(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
 
 
 @register_feature("log_mel")
-def _log_mel(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+def _log_mel(clip: Floats, pitch: int | None, how: Settings) -> Array:
     return features.log_mel(clip, how.sample_rate, how.mel_hop)
 
 
 @register_feature("mfcc")
-def _mfcc(clip: np.ndarray, pitch: int | None, how: Settings) -> np.ndarray:
+def _mfcc(clip: Floats, pitch: int | None, how: Settings) -> Array:
     return features.mfcc(clip, how.sample_rate, how.hop)
 
 
@@ -190,7 +191,7 @@ def _of_file(
         return str(reason)
 
 
-def _save(path: Path, values: np.ndarray) -> None:
+def _save(path: Path, values: Array) -> None:
     try:
         with files.replacing(path) as temporary:
             np.save(temporary, values)
@@ -203,7 +204,7 @@ def _save(path: Path, values: np.ndarray) -> None:
         ) from error
 
 
-def _warn_of_another_pitch(note: Note, confidence: np.ndarray) -> None:
+def _warn_of_another_pitch(note: Note, confidence: Floats) -> None:
     heard = np.mean(confidence > _PITCHED)
     if note.pitch is not None and heard < 0.5:
         logging.warning(
@@ -237,7 +238,7 @@ def _whole(path: Path) -> int | None:
         return None
 
 
-def _clips(note: Note, how: Settings) -> list[np.ndarray]:
+def _clips(note: Note, how: Settings) -> list[Floats]:
     """Cuts a file into whole clips, leaving out silent ones."""
     audio = read_audio(
         note.path, how.sample_rate, least=how.samples, upsample=how.upsample

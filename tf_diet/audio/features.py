@@ -7,8 +7,10 @@ reaches a frame's controls at the end of its block needs no look-ahead.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tf_diet import optional
+from tf_diet.audio.arrays import Bools, Floats
 from tf_diet.audio.tuning import hertz
 from tf_diet.errors import InputError
 
@@ -17,13 +19,13 @@ FLOOR = -80.0
 
 
 def fundamental(
-    audio: np.ndarray,
+    audio: ArrayLike,
     sample_rate: int,
     hop: int,
     *,
     low: float,
     high: float,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Floats, Bools]:
     """Follows the fundamental frequency of a sound with one voice.
 
     A narrow search is what keeps octave errors out: where the note is known,
@@ -59,13 +61,13 @@ def fundamental(
 
 
 def followed(
-    audio: np.ndarray,
+    audio: ArrayLike,
     sample_rate: int,
     hop: int,
     *,
     low: float,
     high: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Floats, Bools, Floats]:
     """Returns what `fundamental` does, and how sure it is of each frame.
 
     Args:
@@ -135,7 +137,7 @@ def around(pitch: int | None, sample_rate: int) -> tuple[float, float]:
     return min(named * 2 ** (-7 / 12), high / 2), high
 
 
-def loudness(audio: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
+def loudness(audio: ArrayLike, sample_rate: int, hop: int) -> Floats:
     """Measures how loud each frame is to the ear.
 
     The A-weighted power is averaged over the spectrum before it is turned
@@ -177,8 +179,8 @@ def loudness(audio: np.ndarray, sample_rate: int, hop: int) -> np.ndarray:
 
 
 def log_mel(
-    audio: np.ndarray, sample_rate: int, hop: int, bands: int = 80
-) -> np.ndarray:
+    audio: ArrayLike, sample_rate: int, hop: int, bands: int = 80
+) -> Floats:
     """Measures the spectrum of each frame in bands as the ear has them.
 
     Frame m is centred on block m (samples m * hop to (m + 1) * hop - 1), all
@@ -208,7 +210,7 @@ def log_mel(
     return (level / 100 + 1).astype(np.float32)
 
 
-def amplified(log_mel: np.ndarray, decibels: float) -> np.ndarray:
+def amplified(log_mel: Floats, decibels: float) -> Floats:
     """Returns what `log_mel` finds in the same sound, louder by so many dB.
 
     Bands at the bottom of the scale, -100 dB or less, stay there.
@@ -222,8 +224,8 @@ def amplified(log_mel: np.ndarray, decibels: float) -> np.ndarray:
 
 
 def pitch_shifted(
-    log_mel: np.ndarray, semitones: float, sample_rate: int
-) -> np.ndarray:
+    log_mel: Floats, semitones: float, sample_rate: int
+) -> Floats:
     """Returns about what `log_mel` finds in the same sound, played faster.
 
     What a band held, the band holds that is so much higher. It is near for a
@@ -249,8 +251,8 @@ def pitch_shifted(
 
 
 def mfcc(
-    audio: np.ndarray, sample_rate: int, hop: int, count: int = 30
-) -> np.ndarray:
+    audio: ArrayLike, sample_rate: int, hop: int, count: int = 30
+) -> Floats:
     """Describes the timbre of each frame, as the latent encoder of DDSP reads.
 
     Args:
@@ -290,8 +292,8 @@ def _window(sample_rate: int, hop: int) -> int:
 
 
 def _centred(
-    audio: np.ndarray, sample_rate: int, hop: int
-) -> tuple[np.ndarray, int]:
+    audio: ArrayLike, sample_rate: int, hop: int
+) -> tuple[NDArray[np.float64], int]:
     """Returns power spectra centred on blocks, 1 for a full-scale sine."""
     audio = _checked(audio, hop)
     window = _window(sample_rate, hop)
@@ -308,7 +310,7 @@ def _power_of_two(least: float) -> int:
     return 1 << int(np.ceil(np.log2(least)))
 
 
-def _checked(audio: np.ndarray, hop: int) -> np.ndarray:
+def _checked(audio: ArrayLike, hop: int) -> NDArray[np.float64]:
     audio = np.asarray(audio, np.float64)
     if audio.ndim != 1 or len(audio) < max(hop, 1) or hop < 1:
         raise InputError(

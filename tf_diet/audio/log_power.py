@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tf_diet.audio.arrays import Tensor
 from tf_diet.audio.losses import check_sounds, power_spectra
 
 
@@ -47,7 +48,7 @@ class LogPowerSpectralLoss(keras.losses.Loss):
         self.overlap = overlap
         self.squared = squared
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Returns one value a sound, (batch,).
 
         Raises:

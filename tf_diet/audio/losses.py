@@ -7,14 +7,16 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from tf_diet.audio import features
+from tf_diet.audio.arrays import Tensor
 from tf_diet.errors import InputError
 
 LEAST_POWER = 1e-14
 
 
-def power_spectra(audio: Any, window: int, hop: int) -> Any:
+def power_spectra(audio: Tensor, window: int, hop: int) -> Tensor:
     """Returns the power spectrogram through Hann windows.
 
     Half a window of silence stands at both ends, so that every sample counts
@@ -34,13 +36,13 @@ def power_spectra(audio: Any, window: int, hop: int) -> Any:
     return real * real + imaginary * imaginary
 
 
-def _magnitudes(audio: Any, window: int, hop: int) -> Any:
+def _magnitudes(audio: Tensor, window: int, hop: int) -> Tensor:
     # The slope of the square root at 0 is infinite.
     return ops.sqrt(ops.maximum(power_spectra(audio, window, hop), LEAST_POWER))
 
 
 def check_sounds(
-    y_true: Any, y_pred: Any, hops: Mapping[int, int], overlap: float
+    y_true: Tensor, y_pred: Tensor, hops: Mapping[int, int], overlap: float
 ) -> None:
     """Checks what a spectral loss compares.
 
@@ -129,7 +131,7 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
         windows = (1024, 512, 256, 128, 32)
         return cls(windows=windows, floor=5e-3, **options)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Returns one value a sound, (batch,).
 
         Raises:
@@ -161,7 +163,10 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
 
 
 def loudness_error(
-    y_true: Any, y_pred: Any, sample_rate: int = 16000, hop: int = 160
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_rate: int = 16000,
+    hop: int = 160,
 ) -> float:
     """Mean absolute difference of the loudness in dB.
 
@@ -180,17 +185,16 @@ def loudness_error(
     Raises:
         InputError: the shapes differ or a sound cannot be measured.
     """
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
-    if y_true.shape != y_pred.shape or y_true.ndim != 2:
+    true, pred = np.asarray(y_true), np.asarray(y_pred)
+    if true.shape != pred.shape or true.ndim != 2:
         raise InputError(
             "Loudness is compared between sounds (batch, samples) of one "
-            f"shape. Received: {y_true.shape} and {y_pred.shape}. Cut both to "
+            f"shape. Received: {true.shape} and {pred.shape}. Cut both to "
             "the same length."
         )
-    pairs = zip(y_true, y_pred, strict=True)
     differences = [
-        features.loudness(true, sample_rate, hop)
-        - features.loudness(pred, sample_rate, hop)
-        for true, pred in pairs
+        features.loudness(one, sample_rate, hop)
+        - features.loudness(other, sample_rate, hop)
+        for one, other in zip(true, pred, strict=True)
     ]
     return float(np.mean(np.abs(differences)))

@@ -7,18 +7,21 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike, NDArray
 
 from tf_diet import optional
 from tf_diet.audio import features
+from tf_diet.audio.arrays import Bools, Tensor
 from tf_diet.audio.tuning import hertz
 from tf_diet.errors import InputError
 
 _VISQOL_RATE = 48000
+_Doubles = NDArray[np.float64]
 
 
 def log_spectral_distance(
-    y_true: Any,
-    y_pred: Any,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     *,
     window: int = 1024,
     hop: int = 256,
@@ -65,7 +68,7 @@ def log_spectral_distance(
     return float(frames.mean())
 
 
-def _levels(sounds: np.ndarray, window: int, hop: int) -> np.ndarray:
+def _levels(sounds: _Doubles, window: int, hop: int) -> _Doubles:
     padded = np.pad(sounds, ((0, 0), (window // 2, window // 2)))
     blocks = np.lib.stride_tricks.sliding_window_view(padded, window, axis=1)
     taper = np.hanning(window + 1)[:-1]
@@ -73,7 +76,7 @@ def _levels(sounds: np.ndarray, window: int, hop: int) -> np.ndarray:
     return 20 * np.log10(np.maximum(spectra, 1e-8))
 
 
-def _pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[_Doubles, _Doubles]:
     true, pred = (np.asarray(y, np.float64) for y in (y_true, y_pred))
     if true.ndim != 2 or true.shape != pred.shape:
         raise InputError(
@@ -112,7 +115,7 @@ class BitsPerSample(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.skipped = skipped
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Returns one value a sample, (batch, samples).
 
         Skipped samples are zero, and the others weigh the more for it.
@@ -148,7 +151,10 @@ class BitsPerSample(keras.losses.Loss):
 
 
 def f0_error(
-    f0_true: Any, f0_pred: Any, confidence: Any = None, least: float = 0.5
+    f0_true: ArrayLike,
+    f0_pred: ArrayLike,
+    confidence: ArrayLike | None = None,
+    least: float = 0.5,
 ) -> float:
     """Returns the mean absolute difference of two pitch tracks, in cents.
 
@@ -186,8 +192,11 @@ def f0_error(
 
 
 def sounding(
-    audio: Any, pitch: Any, sample_rate: int = 16000, cents: float = 50.0
-) -> np.ndarray:
+    audio: ArrayLike,
+    pitch: ArrayLike,
+    sample_rate: int = 16000,
+    cents: float = 50.0,
+) -> Bools:
     """Tells the frames of 10 ms in which notes sound their pitch.
 
     By pYIN between half and twice the pitch.
@@ -227,11 +236,11 @@ def sounding(
 
 
 def pitch_accuracy(
-    audio: Any,
-    pitch: Any,
+    audio: ArrayLike,
+    pitch: ArrayLike,
     sample_rate: int = 16000,
     cents: float = 50.0,
-    counted: Any = None,
+    counted: ArrayLike | None = None,
 ) -> float:
     """Returns the share of frames that sound the note that was asked for.
 
@@ -253,17 +262,20 @@ def pitch_accuracy(
         InputError: shapes do not fit, or no frame counts.
     """
     right = sounding(audio, pitch, sample_rate, cents)
-    counted = np.ones(right.shape, bool) if counted is None else counted
-    if np.shape(counted) != right.shape or not np.any(counted):
+    chosen = np.ones(right.shape, bool)
+    if counted is not None:
+        chosen = np.asarray(counted, bool)
+    if chosen.shape != right.shape or not chosen.any():
         raise InputError(
             "Some frames of the notes must count. Received: "
-            f"{np.shape(counted)}, {int(np.sum(counted))} of them, for "
-            f"{right.shape}."
+            f"{chosen.shape}, {int(chosen.sum())} of them, for {right.shape}."
         )
-    return float(right[counted].mean())
+    return float(right[chosen].mean())
 
 
-def visqol(y_true: Any, y_pred: Any, sample_rate: int = 16000) -> float:
+def visqol(
+    y_true: ArrayLike, y_pred: ArrayLike, sample_rate: int = 16000
+) -> float:
     """Returns ViSQOL's estimate of quality, from 1 to about 4.7.
 
     For pairs that are near each other: far-off sounds are not well ordered. A

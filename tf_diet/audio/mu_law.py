@@ -2,14 +2,16 @@
 """Mu-law companding: audio as 256 codes, finer near silence."""
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from tf_diet.audio.arrays import Array, Floats, Ints
 
 SILENCE = 128
 
 
-def encode(audio: Any, classes: int = 256) -> np.ndarray:
+def encode(audio: ArrayLike, classes: int = 256) -> Ints:
     """Codes audio.
 
     Rounds to the nearest code, so that silence is 128 of 256 and the decoded
@@ -28,7 +30,7 @@ def encode(audio: Any, classes: int = 256) -> np.ndarray:
     return np.floor((squeezed + 1.0) / 2.0 * mu + 0.5).astype("int32")
 
 
-def decode(codes: Any, classes: int = 256) -> np.ndarray:
+def decode(codes: ArrayLike, classes: int = 256) -> Floats:
     """Returns the float32 audio that `codes` stand for.
 
     Args:
@@ -41,7 +43,7 @@ def decode(codes: Any, classes: int = 256) -> np.ndarray:
     return x.astype("float32")
 
 
-def teacher(codes: Any, classes: int = 256) -> tuple[np.ndarray, np.ndarray]:
+def teacher(codes: ArrayLike, classes: int = 256) -> tuple[Array, Array]:
     """Makes inputs and targets for next-code prediction.
 
     The inputs are the codes one sample late, starting from silence: shifted

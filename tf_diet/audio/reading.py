@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_diet import optional
+from tf_diet.audio.arrays import Floats
 from tf_diet.audio.tuning import hertz
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})
@@ -23,7 +24,7 @@ def read_audio(
     *,
     least: int = 1,
     upsample: bool = True,
-) -> np.ndarray:
+) -> Floats:
     """Reads a file as one channel at a sample rate.
 
     Args:
@@ -66,7 +67,7 @@ def read_audio(
     return audio
 
 
-def audible(audio: np.ndarray) -> np.ndarray:
+def audible(audio: Floats) -> Floats:
     """Returns the samples.
 
     Raises:

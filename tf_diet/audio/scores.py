@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tf_diet import optional
+from tf_diet.audio.arrays import Floats
 from tf_diet.audio.note_names import note_number
 from tf_diet.errors import InputError
 
@@ -239,9 +240,9 @@ def _moved(pitch: int, low: int, high: int) -> int:
 
 def mixed(
     notes: Sequence[NoteEvent],
-    sounds: Sequence[np.ndarray],
+    sounds: Sequence[Floats],
     sample_rate: int,
-) -> np.ndarray:
+) -> Floats:
     """Returns the piece that notes make together.
 
     Args:

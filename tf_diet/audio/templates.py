@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tf_diet import files
+from tf_diet.audio.arrays import Array, Floats, Ints
 from tf_diet.audio.clips import Extracted
 from tf_diet.audio.features import FLOOR
 from tf_diet.errors import InputError
@@ -41,8 +43,8 @@ class Templates:
         labels (notes, 3); features (notes, frames, ...).
     """
 
-    labels: np.ndarray
-    features: dict[str, np.ndarray]
+    labels: Ints
+    features: dict[str, Array]
 
     @classmethod
     def of(cls, held: Extracted, names: Sequence[str]) -> "Templates":
@@ -69,7 +71,8 @@ class Templates:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes one `.npz` file in one move."""
         with files.replacing(path) as temporary:
-            np.savez_compressed(temporary, labels=self.labels, **self.features)
+            arrays: dict[str, Any] = {**self.features, "labels": self.labels}
+            np.savez_compressed(temporary, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Templates":
@@ -110,8 +113,8 @@ class Templates:
         return int(theirs[np.lexsort((apart[:, 1], apart[:, 0]))[0]])
 
     def course(
-        self, note: int, name: str, held: int, release: int, level: Any
-    ) -> np.ndarray:
+        self, note: int, name: str, held: int, release: int, level: ArrayLike
+    ) -> Floats:
         """Returns a feature of a note, held for another time.
 
         A shorter note is let go of earlier; a longer one has its middle
@@ -147,13 +150,13 @@ class Templates:
         return np.concatenate([first, tail + (first[-1] - values[end - 1])])
 
 
-def _let_go(level: np.ndarray) -> int:
+def _let_go(level: Floats) -> int:
     """Returns the frame at which a note is let go of."""
     heard = np.flatnonzero(level >= max(level.max() - _HELD, FLOOR + 1))
     return int(heard[-1]) + 1 if len(heard) else len(level)
 
 
-def _between(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+def _between(values: Floats, at: Array) -> Floats:
     """Returns values between frames, on straight lines."""
     before = np.floor(at).astype(int)
     after = np.minimum(before + 1, len(values) - 1)

@@ -102,7 +102,7 @@ class CodeWaves(keras.initializers.Initializer):
         """Returns the rows."""
         codes, channels = shape
         squeezed = np.linspace(-1, 1, codes)
-        level = mu_law.decode(np.arange(codes), codes)
+        level = mu_law.decode(np.arange(codes), codes).astype(np.float64)
         random = np.random.default_rng(self.seed)
         turns = 2.0 ** random.uniform(-2, 3, channels)
         start = random.uniform(size=channels)

@@ -30,7 +30,7 @@ def sweep_table(sweep: Sweep, *, markdown: bool = False) -> str:
         scratch, and the fewest weights that keep the mean error within that
         of the full model. Best first.
     """
-    lines = []
+    lines: list[tuple[float, dict[str, Any]]] = []
     groups = _groups(sweep)
     told = _told_apart(list(groups))
     for settings, group in groups.items():
@@ -38,20 +38,18 @@ def sweep_table(sweep: Sweep, *, markdown: bool = False) -> str:
         left, mean, spread = curve[-1]
         within = [left for left, mean, _ in curve if mean <= 1.0]
         scratch = [r["error_multiplier"] for r in group if r["scratch"]]
-        lines.append(
-            {
-                **{name: v for name, v in settings if name in told},
-                "seeds": len({row["trial"] for row in group}),
-                "weights left": f"{left:.1%}",
-                "error x": f"{mean:.3f}",
-                "+-": f"{spread:.3f}",
-                "from scratch": f"{np.mean(scratch):.3f}" if scratch else "-",
-                "fewest within x 1": f"{min(within):.1%}",
-                "_order": mean,
-            }
-        )
-    lines.sort(key=lambda line: line.pop("_order"))
-    return plain_table(lines, markdown=markdown)
+        line = {
+            **{name: v for name, v in settings if name in told},
+            "seeds": len({row["trial"] for row in group}),
+            "weights left": f"{left:.1%}",
+            "error x": f"{mean:.3f}",
+            "+-": f"{spread:.3f}",
+            "from scratch": f"{np.mean(scratch):.3f}" if scratch else "-",
+            "fewest within x 1": f"{min(within):.1%}",
+        }
+        lines.append((mean, line))
+    lines.sort(key=lambda pair: pair[0])
+    return plain_table([line for _, line in lines], markdown=markdown)
 
 
 def sweep_plot(path: str | os.PathLike[str], sweep: Sweep) -> Path:

@@ -2,9 +2,11 @@
 """From the raw outputs of a decoder to amplitudes and filter magnitudes."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
+
+from tf_diet.audio.arrays import Tensor
 
 NOISE_BIAS = -5.0
 FLOOR = 1e-7
@@ -20,11 +22,11 @@ class Controls(NamedTuple):
             bands).
     """
 
-    amplitudes: Any
-    magnitudes: Any
+    amplitudes: Tensor
+    magnitudes: Tensor
 
 
-def exp_sigmoid(x: Any) -> Any:
+def exp_sigmoid(x: Tensor) -> Tensor:
     """Squashes to (1e-7, 2), exponential below and saturating above.
 
     Computes `2 * sigmoid(x) ** ln(10) + 1e-7` through the logarithm, so that
@@ -38,7 +40,7 @@ def exp_sigmoid(x: Any) -> Any:
 
 
 def scale_controls(
-    f0_hz: Any, controls: Any, harmonics: int, rate: int
+    f0_hz: Tensor, controls: Tensor, harmonics: int, rate: int
 ) -> Controls:
     """Splits and scales raw controls.
 

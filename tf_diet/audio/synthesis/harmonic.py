@@ -7,15 +7,16 @@ error of their own.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from keras import ops
 
+from tf_diet.audio.arrays import Tensor
+
 TURNS = 2**32
 
 
-def previous(frames: Any) -> Any:
+def previous(frames: Tensor) -> Tensor:
     """Returns the frames one step later, the first one held.
 
     Block m of the audio runs from frame m - 1 to frame m; what comes before
@@ -25,17 +26,17 @@ def previous(frames: Any) -> Any:
     return ops.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
 
 
-def _turns(cycles: Any) -> Any:
+def _turns(cycles: Tensor) -> Tensor:
     cycles = ops.mod(cycles, 1.0)
     cycles = ops.where(cycles < 0.5, cycles, cycles - 1.0)
     return ops.cast(cycles * float(TURNS), "int32")
 
 
-def _cycles(turns: Any) -> Any:
+def _cycles(turns: Tensor) -> Tensor:
     return ops.cast(turns, "float32") * (1.0 / TURNS)
 
 
-def _turns_after(samples: Any, f0_hz: Any, rate: int) -> Any:
+def _turns_after(samples: Tensor, f0_hz: Tensor, rate: int) -> Tensor:
     # Whole Hz are counted in integers: their product with the samples, cut
     # to the 24 bits of a float after many cycles, would lose the fraction.
     whole = ops.floor(f0_hz)
@@ -46,13 +47,13 @@ def _turns_after(samples: Any, f0_hz: Any, rate: int) -> Any:
     return ops.cast(steps, "int32") * per_step + _turns(small)
 
 
-def _starts(f0_hz: Any, rate: int, hop: int) -> Any:
+def _starts(f0_hz: Tensor, rate: int, hop: int) -> Tensor:
     turns = _turns_after(float(hop), previous(f0_hz), 2 * rate)
     turns = turns + _turns_after(float(hop), f0_hz, 2 * rate)
     return ops.cumsum(turns, axis=1) - turns
 
 
-def block_phase(f0_hz: Any, rate: int, hop: int) -> Any:
+def block_phase(f0_hz: Tensor, rate: int, hop: int) -> Tensor:
     """Phase of the fundamental at the start of every block.
 
     Args:
@@ -69,7 +70,7 @@ def block_phase(f0_hz: Any, rate: int, hop: int) -> Any:
     return _cycles(_starts(f0_hz, rate, hop))
 
 
-def sine_bank(f0_hz: Any, harmonics: int, rate: int, hop: int) -> Any:
+def sine_bank(f0_hz: Tensor, harmonics: int, rate: int, hop: int) -> Tensor:
     """Unit sines of every harmonic at every sample of every block.
 
     Args:
@@ -94,8 +95,8 @@ def sine_bank(f0_hz: Any, harmonics: int, rate: int, hop: int) -> Any:
 
 
 def harmonic_oscillator(
-    f0_hz: Any, amplitudes: Any, rate: int, hop: int
-) -> Any:
+    f0_hz: Tensor, amplitudes: Tensor, rate: int, hop: int
+) -> Tensor:
     """Synthesises harmonics with amplitudes that glide from frame to frame.
 
     Amplitudes are never brought to the sample rate: each block is the bank

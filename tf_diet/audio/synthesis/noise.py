@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """White noise through a filter that changes every frame."""
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
+from tf_diet.audio.arrays import Floats, Tensor
 
-def _filter_matrix(bands: int) -> np.ndarray:
+
+def _filter_matrix(bands: int) -> Floats:
     """Magnitudes times this matrix are the windowed, centred taps."""
     taps = 2 * (bands - 1)
     i = np.arange(taps)
@@ -18,7 +18,7 @@ def _filter_matrix(bands: int) -> np.ndarray:
     return (both_sides / taps * cosines * hann).astype("float32")
 
 
-def impulse_responses(magnitudes: Any) -> Any:
+def impulse_responses(magnitudes: Tensor) -> Tensor:
     """Turns filter magnitudes into symmetric impulse responses.
 
     Args:
@@ -34,7 +34,7 @@ def impulse_responses(magnitudes: Any) -> Any:
     return ops.matmul(magnitudes, _filter_matrix(magnitudes.shape[-1]))
 
 
-def filtered_noise(magnitudes: Any, noise: Any, hop: int) -> Any:
+def filtered_noise(magnitudes: Tensor, noise: Tensor, hop: int) -> Tensor:
     """Filters each block of noise by its own frame and adds the overlaps.
 
     The delay of `bands - 1` samples is left in, as in the C++ library.

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tf_diet.audio.arrays import Tensor
 from tf_diet.errors import InputError
 
 
@@ -60,7 +61,7 @@ class Reverb(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, audio: Any) -> Any:
+    def call(self, audio: Tensor) -> Tensor:
         """Returns the sound in its room."""
         size = self.length
         batch, samples = ops.shape(audio)[:2]

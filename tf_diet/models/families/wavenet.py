@@ -111,13 +111,13 @@ class WaveNetFamily(Family):
     ) -> dict[str, dict[str, float]]:
         """See `Family.baselines`: codes by how common they are."""
         classes = config.classes
-        codes = [
+        known, codes = (
             mu_law.encode(part.arrays(["audio"])["audio"], classes)
             for part in (train, held)
-        ]
+        )
         return {
-            "bigram": {_BITS: baselines.bigram_bits(*codes, classes)},
-            "unigram": {_BITS: baselines.unigram_bits(*codes, classes)},
+            "bigram": {_BITS: baselines.bigram_bits(known, codes, classes)},
+            "unigram": {_BITS: baselines.unigram_bits(known, codes, classes)},
             "uniform": {_BITS: baselines.uniform_bits(classes)},
         }
 
