@@ -68,7 +68,7 @@ def train(args):
     import keras
 
     from tf_diet.audio.losses import MultiScaleSpectralLoss
-    from tf_diet.models.ddsp import DDSPConfig, ddsp, static_envelope
+    from tf_diet.models.ddsp_network import DDSPConfig, ddsp, static_envelope
 
     file = dict(np.load(args.file))
     config = DDSPConfig.preset(

@@ -20,7 +20,7 @@ from stamp import machine, versions
 from tf_diet.criteria import MutualInformation, observation, rank
 from tf_diet.files import write_text
 from tf_diet.graph.build import build
-from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.models.wavenet_network import WaveNetConfig, wavenet
 
 RESULTS = Path(__file__).parents[1] / "docs/results/observing.jsonl"
 RATE, HOP = 16000, 160

@@ -31,7 +31,7 @@ from sklearn.datasets import load_digits
 
 import tf_diet
 from tf_diet.audio import mu_law
-from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.models.wavenet_network import WaveNetConfig, wavenet
 from tf_diet.pruning.repair.repair import repair
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "results"

@@ -16,9 +16,9 @@ from sklearn.datasets import load_digits
 
 from tf_diet.audio.mu_law import encode, teacher
 from tf_diet.demo.recipe import Recipe, shipped_notes, split_notes
-from tf_diet.models.ddsp import ddsp
+from tf_diet.models.ddsp_network import ddsp
 from tf_diet.models.examples import ddsp_clips
-from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.models.wavenet_network import WaveNetConfig, wavenet
 
 # Samples of a piece, and those of a note before there is a tone to tell.
 PIECE, ATTACK = 512, 2048

@@ -18,7 +18,7 @@ from tf_diet.audio.clips import Settings
 from tf_diet.audio.extraction import extract
 from tf_diet.audio.losses import MultiScaleSpectralLoss
 from tf_diet.audio.sources import read_source
-from tf_diet.models.ddsp import DDSPConfig, ddsp
+from tf_diet.models.ddsp_network import DDSPConfig, ddsp
 from tf_diet.models.examples import ddsp_clips
 
 BATCH, FRAMES = 8, 50

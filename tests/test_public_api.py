@@ -16,7 +16,11 @@ import tf_diet
 
 ROOT = Path(__file__).parents[1]
 STUBS = sorted((ROOT / "tf_diet").rglob("__init__.pyi"))
-PACKAGES = [".".join(p.parent.relative_to(ROOT).parts) for p in STUBS]
+# The models stand in no stub: importing them registers their layers.
+PACKAGES = [
+    *(".".join(p.parent.relative_to(ROOT).parts) for p in STUBS),
+    "tf_diet.models",
+]
 EXPORTED = [
     (package, name)
     for package in PACKAGES

@@ -47,24 +47,26 @@ def sounds(tmp_path):
 
 
 def test_good_files_are_used_and_bad_ones_named(sounds, tmp_path):
-    held = extract(read_source(sounds), ("audio",), HOW, cache=tmp_path / "c")
-    used = [clip.note.name for clip in held.clips]
+    dataset = extract(
+        read_source(sounds), ("audio",), HOW, cache=tmp_path / "c"
+    )
+    used = [clip.note.name for clip in dataset.clips]
     assert used == [
         *("flute_A4.wav", "flute_A5.wav", "flute_A5.wav"),
         *("low_A4.wav", "oboe_A4.wav"),
     ]
-    why = dict(held.problems)
+    why = dict(dataset.problems)
     assert "too short (0.10 s; 0.32 s are needed)" in why["short_A4.wav"]
     assert "silent" in why["silent_A4.wav"]
     assert "unreadable" in why["broken_A4.wav"]
     assert "NaN" in why["nan_A4.wav"]
     assert "above half the sample rate" in why["high_C9.wav"]
     assert len(why) == 5
-    told = held.summary()
+    told = dataset.summary()
     assert "5 clips" in told
     assert all(name in told for name in why)
     # From 96 kHz and two channels to one at 16 kHz.
-    audio = held.arrays(["audio"])["audio"]
+    audio = dataset.arrays(["audio"])["audio"]
     np.testing.assert_allclose(audio[4], audio[0], atol=1e-2)
 
 
@@ -82,9 +84,9 @@ def test_upsampling_is_refused_on_request(sounds, tmp_path):
 
 def test_features_are_those_of_the_clip(sounds, tmp_path):
     names = ("audio", "f0", "loudness", "log_mel", "codes", "mfcc")
-    held = extract(read_source(sounds), names, HOW, cache=tmp_path, jobs=1)
+    dataset = extract(read_source(sounds), names, HOW, cache=tmp_path, jobs=1)
     wanted = [*names, "confidence", "pitch", "instrument", "velocity"]
-    found = held.arrays(wanted)
+    found = dataset.arrays(wanted)
     size = HOW.samples
     assert size == 5120
     assert {name: value.shape[1:] for name, value in found.items()} == {
@@ -102,7 +104,7 @@ def test_features_are_those_of_the_clip(sounds, tmp_path):
     np.testing.assert_allclose(
         found["audio"][2], tone(880, 0.7)[size : 2 * size], atol=1e-4
     )
-    names = [held.instruments[i] for i in found["instrument"]]
+    names = [dataset.instruments[i] for i in found["instrument"]]
     assert names == ["flute", "flute", "flute", "low", "oboe"]
     assert found["pitch"].tolist() == [69, 81, 81, 69, 69]
     np.testing.assert_allclose(
@@ -166,10 +168,10 @@ from tf_diet.audio.sources import read_source
 def peak(clip, pitch, how):
     return abs(clip).max()
 
-held = extract(read_source(sys.argv[1]), ("f0", "peak"), Settings(seconds=0.32),
-               cache=sys.argv[2], jobs=2)
-assert (held.arrays(["peak"])["peak"] > 0.29).all()
-print(len(held))
+source, how = read_source(sys.argv[1]), Settings(seconds=0.32)
+dataset = extract(source, ("f0", "peak"), how, cache=sys.argv[2], jobs=2)
+assert (dataset.arrays(["peak"])["peak"] > 0.29).all()
+print(len(dataset))
 """
 
 
@@ -300,8 +302,10 @@ def test_splits_keep_together_what_belongs_together(tmp_path):
     for take in range(10):
         path = tmp_path / f"violin_{take} A4.wav"
         soundfile.write(path, tone(440, 0.7), 16000)
-    held = extract(read_source(tmp_path), ("audio",), HOW, cache=tmp_path / "c")
-    parts = held.split(seed=1)
+    dataset = extract(
+        read_source(tmp_path), ("audio",), HOW, cache=tmp_path / "c"
+    )
+    parts = dataset.split(seed=1)
     assert {n: len(p) for n, p in parts.items()} == {
         "train": 16,
         "valid": 2,
@@ -310,20 +314,22 @@ def test_splits_keep_together_what_belongs_together(tmp_path):
     takes = {n: {c.note.name for c in p.clips} for n, p in parts.items()}
     assert len(set.union(*takes.values())) == sum(map(len, takes.values()))
     with pytest.raises(InputError, match="Too few of what stays together"):
-        held.split("instrument", valid=0.6, test=0.39)
+        dataset.split("instrument", valid=0.6, test=0.39)
     with pytest.raises(InputError, match="by='note'"):
-        held.split("note")
+        dataset.split("note")
 
 
 def test_batches_depend_on_their_place_alone(sounds, tmp_path):
-    held = extract(read_source(sounds), ("audio",), HOW, cache=tmp_path, jobs=1)
+    dataset = extract(
+        read_source(sounds), ("audio",), HOW, cache=tmp_path, jobs=1
+    )
 
     def crop(data, clip, random):
         audio = data.value(clip, "audio")
         start = random.integers(len(audio) - 100)
         return {"x": audio[start : start + 100]}, audio[start]
 
-    one, two = (held.batches(crop, batch=6, steps=3, seed=2) for _ in "ab")
+    one, two = (dataset.batches(crop, batch=6, steps=3, seed=2) for _ in "ab")
     x, y = one[1]
     assert x["x"].shape == (6, 100)
     assert y.shape == (6,)
@@ -333,7 +339,7 @@ def test_batches_depend_on_their_place_alone(sounds, tmp_path):
     assert (two[1][0]["x"] != x["x"]).any()
     two.epoch = 0
     np.testing.assert_array_equal(two[1][0]["x"], x["x"])
-    other = held.batches(crop, batch=6, steps=3, seed=3)
+    other = dataset.batches(crop, batch=6, steps=3, seed=3)
     assert (other[1][0]["x"] != x["x"]).any()
 
 

@@ -10,7 +10,7 @@ import pytest
 from command_line import run
 
 from tf_diet.cli import app
-from tf_diet.models.ddsp import DDSPConfig, ddsp
+from tf_diet.models.ddsp_network import DDSPConfig, ddsp
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tf_diet.convert.runtime import MicroRunner
 from tf_diet.convert.sketch import write_sketch
 from tf_diet.convert.streaming import to_streaming
 from tf_diet.convert.tflite import to_tflite
-from tf_diet.models.ddsp import DDSPConfig, ddsp, decoder
+from tf_diet.models.ddsp_network import DDSPConfig, ddsp, decoder
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="converts with TensorFlow"

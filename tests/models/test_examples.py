@@ -46,7 +46,7 @@ NET = WaveNetConfig(
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory):
+def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tones")
     rng = np.random.default_rng(0)
     for number in range(8):
@@ -66,12 +66,12 @@ def held(tmp_path_factory):
     )
 
 
-def test_ddsp_crops_line_up(held):
+def test_ddsp_crops_line_up(dataset):
     make = ddsp_examples(frames=10, latent=True)
     rng = np.random.default_rng(0)
     starts = set()
     for _ in range(30):
-        x, y = make(held, held.clips[1], rng)
+        x, y = make(dataset, dataset.clips[1], rng)
         shapes = {name: value.shape for name, value in x.items()}
         assert shapes == {
             "f0": (10, 1),
@@ -79,38 +79,38 @@ def test_ddsp_crops_line_up(held):
             "instrument": (10, 2),
             "mfcc": (10, 30),
         }
-        whole = held.clips[1].get("audio")
+        whole = dataset.clips[1].get("audio")
         (start,) = [i for i in range(31) if (whole[80 * i :][:800] == y).all()]
         starts.add(start)
-        loudness = held.clips[1].get("loudness")[start : start + 10]
+        loudness = dataset.clips[1].get("loudness")[start : start + 10]
         np.testing.assert_array_equal(x["loudness"][:, 0], loudness)
     assert len(starts) > 10
     assert 0 in starts
-    assert held.instruments[x["instrument"][0].argmax()] == "a"
+    assert dataset.instruments[x["instrument"][0].argmax()] == "a"
     config = DDSPConfig.preset("tiny", hop=80, sample_rate=8000, instruments=2)
     model = ddsp(config)
     model.compile("adam", "mse")
-    batches = held.batches(ddsp_examples(frames=10), batch=3, steps=2)
+    batches = dataset.batches(ddsp_examples(frames=10), batch=3, steps=2)
     model.fit(batches, verbose=0)
 
 
 @pytest.mark.parametrize("latent", [0, 4])
 @pytest.mark.parametrize("instruments", [0, 2])
-def test_whole_clips_and_crops_of_them(held, latent, instruments):
+def test_whole_clips_and_crops_of_them(dataset, latent, instruments):
     config = DDSPConfig.preset("tiny", latent=latent, instruments=instruments)
-    x, y = ddsp_clips(config, held)
+    x, y = ddsp_clips(config, dataset)
     shapes = {"f0": (8, 40, 1), "loudness": (8, 40, 1)}
     if instruments:
         shapes["instrument"] = (8, 40, 2)
         np.testing.assert_array_equal(
-            x["instrument"].argmax(-1)[:, 0], held.labels()[:, 0]
+            x["instrument"].argmax(-1)[:, 0], dataset.labels()[:, 0]
         )
     if latent:
         shapes["mfcc"] = (8, 40, 30)
     assert {name: value.shape for name, value in x.items()} == shapes
     assert all(value.dtype == np.float32 for value in x.values())
-    np.testing.assert_array_equal(y[3], held.clips[3].get("audio"))
-    crops, sounds = ddsp_clips(config, held, 16, 10)
+    np.testing.assert_array_equal(y[3], dataset.clips[3].get("audio"))
+    crops, sounds = ddsp_clips(config, dataset, 16, 10)
     assert len(sounds) == 3 * 8
     for number, start in enumerate((0, 10, 20)):
         rows = slice(8 * number, 8 * number + 8)
@@ -121,23 +121,23 @@ def test_whole_clips_and_crops_of_them(held, latent, instruments):
         np.testing.assert_array_equal(
             sounds[rows], y[:, 80 * start : 80 * (start + 16)]
         )
-    assert len(ddsp_clips(config, held, 16)[1]) == 2 * 8
+    assert len(ddsp_clips(config, dataset, 16)[1]) == 2 * 8
     with pytest.raises(InputError, match="41 frames of 40"):
-        ddsp_clips(config, held, 41)
+        ddsp_clips(config, dataset, 41)
 
 
-def test_wavenet_crops_weigh_what_has_its_past(held):
+def test_wavenet_crops_weigh_what_has_its_past(dataset):
     make = wavenet_examples(NET, frames=2, gain=0)
     assert NET.receptive_field == 63
     rng = np.random.default_rng(1)
     kinds = set()
     for _ in range(40):
-        x, y, weights = make(held, held.clips[2], rng)
-        codes = held.clips[2].get("codes")
+        x, y, weights = make(dataset, dataset.clips[2], rng)
+        codes = dataset.clips[2].get("codes")
         (start,) = [i for i in range(39) if (codes[80 * i :][:160] == y).all()]
         assert x["codes"][0] == mu_law.SILENCE
         np.testing.assert_array_equal(x["codes"][1:], y[:-1])
-        mel = held.clips[2].get("log_mel")[start : start + 2]
+        mel = dataset.clips[2].get("log_mel")[start : start + 2]
         np.testing.assert_array_equal(x["conditioning"], mel)
         assert weights.mean() == pytest.approx(1)
         lost = 62 if start else 0
@@ -147,13 +147,13 @@ def test_wavenet_crops_weigh_what_has_its_past(held):
     assert kinds == {True, False}
 
 
-def test_a_crops_weighed_logits_are_those_of_the_whole_note(held):
+def test_a_crops_weighed_logits_are_those_of_the_whole_note(dataset):
     model = wavenet(NET)
     rng = np.random.default_rng(0)
     model.set_weights(
         [rng.normal(0, 0.3, w.shape) for w in model.get_weights()]
     )
-    clip = held.clips[0]
+    clip = dataset.clips[0]
     codes = clip.get("codes")[None].astype("int32")
     whole = model.predict(
         {
@@ -165,7 +165,7 @@ def test_a_crops_weighed_logits_are_those_of_the_whole_note(held):
     )[0]
     make = wavenet_examples(NET, frames=3, gain=0)
     for _ in range(6):
-        x, y, weights = make(held, clip, rng)
+        x, y, weights = make(dataset, clip, rng)
         got = model.predict({k: v[None] for k, v in x.items()}, verbose=0)[0]
         start = next(
             80 * i for i in range(38) if (codes[0, 80 * i :][:240] == y).all()
@@ -180,12 +180,12 @@ def test_a_crops_weighed_logits_are_those_of_the_whole_note(held):
         )
 
 
-def test_wavenet_crops_come_at_other_pitches(held):
+def test_wavenet_crops_come_at_other_pitches(dataset):
     make = wavenet_examples(NET, frames=16, gain=0, shift=5.0)
     rng = np.random.default_rng(0)
-    clip, moved, begun = held.clips[0], [], 0
+    clip, moved, begun = dataset.clips[0], [], 0
     for _ in range(40):
-        x, y, weights = make(held, clip, rng)
+        x, y, weights = make(dataset, clip, rng)
         sound = mu_law.decode(y)
         peak = np.abs(np.fft.rfft(sound * np.hanning(1280), 2**17)).argmax()
         moved.append(12 * np.log2(peak * 8000 / 2**17 / hertz(60)))
@@ -203,22 +203,22 @@ def test_wavenet_crops_come_at_other_pitches(held):
     assert 3.5 < max(moved) < 5.1
 
 
-def test_what_is_told_no_frames_needs_none(held):
+def test_what_is_told_no_frames_needs_none(dataset):
     config = dataclasses.replace(NET, conditioning=0)
-    clip = held.clips[0]
+    clip = dataset.clips[0]
     paths = {k: v for k, v in clip.paths.items() if k != "log_mel"}
     clip = dataclasses.replace(clip, paths=paths)
     for shift in (0.0, 5.0):
         make = wavenet_examples(config, frames=4, shift=shift)
-        x, _, _ = make(held, clip, np.random.default_rng(0))
+        x, _, _ = make(dataset, clip, np.random.default_rng(0))
         assert set(x) == {"codes", "instrument"}
 
 
-def test_a_crop_at_its_own_pitch_is_itself(held):
-    for clip in held.clips[:3]:
+def test_a_crop_at_its_own_pitch_is_itself(dataset):
+    for clip in dataset.clips[:3]:
         (x, y, weights), (x2, y2, weights2) = (
             wavenet_examples(NET, frames=4, gain=0, shift=shift)(
-                held, clip, np.random.default_rng(3)
+                dataset, clip, np.random.default_rng(3)
             )
             for shift in (0.0, 1e-9)
         )
@@ -229,13 +229,13 @@ def test_a_crop_at_its_own_pitch_is_itself(held):
         )
 
 
-def test_wavenet_crops_come_at_other_levels(held):
+def test_wavenet_crops_come_at_other_levels(dataset):
     make = wavenet_examples(NET, frames=4, gain=6.0)
     rng = np.random.default_rng(0)
-    clip, levels = held.clips[0], set()
+    clip, levels = dataset.clips[0], set()
     whole = clip.get("log_mel")
     for _ in range(20):
-        x, y, _ = make(held, clip, rng)
+        x, y, _ = make(dataset, clip, rng)
         found = x["conditioning"]
         # Which crop it is, the levels of its bands tell.
         apart = [found - whole[at : at + 4] for at in range(len(whole) - 3)]
@@ -253,15 +253,17 @@ def test_wavenet_crops_come_at_other_levels(held):
     assert len(levels) > 15
 
 
-def test_noise_is_added_to_what_is_read_and_not_to_what_is_predicted(held):
+def test_noise_is_added_to_what_is_read_and_not_to_what_is_predicted(dataset):
     clean, noisy = (
         wavenet_examples(NET, frames=4, gain=0, noise=noise)
         for noise in (0.0, 3.0)
     )
     apart = []
     for seed in range(20):
-        x, y, _ = clean(held, held.clips[0], np.random.default_rng(seed))
-        off, same, _ = noisy(held, held.clips[0], np.random.default_rng(seed))
+        x, y, _ = clean(dataset, dataset.clips[0], np.random.default_rng(seed))
+        off, same, _ = noisy(
+            dataset, dataset.clips[0], np.random.default_rng(seed)
+        )
         np.testing.assert_array_equal(same, y)
         np.testing.assert_array_equal(off["conditioning"], x["conditioning"])
         assert off["codes"].dtype == x["codes"].dtype
@@ -272,12 +274,12 @@ def test_noise_is_added_to_what_is_read_and_not_to_what_is_predicted(held):
     assert np.mean(apart) == pytest.approx(0, abs=0.1)
 
 
-def test_what_has_no_past_weighs_as_much_as_is_asked_for(held):
+def test_what_has_no_past_weighs_as_much_as_is_asked_for(dataset):
     make = wavenet_examples(NET, frames=4, gain=0, unheard=0.25)
     rng = np.random.default_rng(0)
     kinds = set()
     for _ in range(20):
-        _, _, weights = make(held, held.clips[0], rng)
+        _, _, weights = make(dataset, dataset.clips[0], rng)
         assert weights.mean() == pytest.approx(1)
         lost = weights[: NET.receptive_field - 1] / weights[-1]
         assert np.ptp(lost) == 0
@@ -285,17 +287,17 @@ def test_what_has_no_past_weighs_as_much_as_is_asked_for(held):
     assert kinds == {0.25, 1.0}
 
 
-def test_a_wavenet_learns_more_than_pairs_of_codes(held):
+def test_a_wavenet_learns_more_than_pairs_of_codes(dataset):
     keras.utils.set_random_seed(0)
     model = wavenet(NET)
     model.compile(
         keras.optimizers.Adam(5e-3), BitsPerSample(), jit_compile=True
     )
-    batches = held.batches(
+    batches = dataset.batches(
         wavenet_examples(NET, frames=6), batch=8, steps=40, seed=0
     )
     model.fit(batches, epochs=6, verbose=0)
-    arrays = held.arrays(["codes", "log_mel", "instrument"])
+    arrays = dataset.arrays(["codes", "log_mel", "instrument"])
     codes = arrays["codes"].astype("int32")
     inputs, targets = mu_law.teacher(codes)
     logits = model.predict(
@@ -310,16 +312,16 @@ def test_a_wavenet_learns_more_than_pairs_of_codes(held):
     assert bits < baselines.bigram_bits(codes, codes)
 
 
-def test_sing_sounds_come_at_other_levels_and_moments(held):
+def test_sing_sounds_come_at_other_levels_and_moments(dataset):
     config = SINGConfig(
         channels=16, latent=4, context=3, window=64, stride=16, samples=3200
     )
     make = sing_examples(config, gain=6.0, shift=100)
     rng = np.random.default_rng(0)
-    whole = held.clips[0].get("audio")
+    whole = dataset.clips[0].get("audio")
     seen = set()
     for _ in range(20):
-        x, y = make(held, held.clips[0], rng)
+        x, y = make(dataset, dataset.clips[0], rng)
         assert x is y
         assert x.shape == (3200,)
         late = int(np.argmax(np.abs(x) > 0))
@@ -329,11 +331,11 @@ def test_sing_sounds_come_at_other_levels_and_moments(held):
     assert len(seen) > 5
     model = sing_autoencoder(config)
     model.compile("adam", "mse")
-    model.fit(held.batches(make, batch=2, steps=2), verbose=0)
+    model.fit(dataset.batches(make, batch=2, steps=2), verbose=0)
 
 
 @pytest.mark.parametrize("shift", [0, 3])
-def test_sing_notes_sound_the_pitch_that_they_are_told(held, shift):
+def test_sing_notes_sound_the_pitch_that_they_are_told(dataset, shift):
     config = SINGConfig(
         channels=16,
         latent=4,
@@ -343,11 +345,11 @@ def test_sing_notes_sound_the_pitch_that_they_are_told(held, shift):
         samples=3200,
         instruments=2,
     )
-    rng, clip = np.random.default_rng(0), held.clips[2]
+    rng, clip = np.random.default_rng(0), dataset.clips[2]
     frequency = np.fft.rfftfreq(8 * 3200, 1 / 8000)
     seen = set()
     for _ in range(30):
-        x, y = sing_notes(config, shift)(held, clip, rng)
+        x, y = sing_notes(config, shift)(dataset, clip, rng)
         assert y.shape == (3200,)
         told = set(x["pitch"].tolist())
         assert len(told) == 1
@@ -360,16 +362,16 @@ def test_sing_notes_sound_the_pitch_that_they_are_told(held, shift):
     # No pitch is told that there is no symbol for.
     low = dataclasses.replace(config, pitches=clip.note.pitch + 1)
     make = sing_latents(low, shift)
-    told = [make(held, clip, rng)[0]["pitch"][0] for _ in range(20)]
+    told = [make(dataset, clip, rng)[0]["pitch"][0] for _ in range(20)]
     assert max(told) == clip.note.pitch
 
 
-def test_crops_that_cannot_be(held):
+def test_crops_that_cannot_be(dataset):
     with pytest.raises(InputError, match="receptive field of 63"):
         wavenet_examples(NET.__class__(**{**vars(NET), "hop": 30}), frames=2)
     rng = np.random.default_rng(0)
     with pytest.raises(InputError, match="longer than a clip"):
-        ddsp_examples(frames=50)(held, held.clips[0], rng)
+        ddsp_examples(frames=50)(dataset, dataset.clips[0], rng)
     other = WaveNetConfig(**{**vars(NET), "hop": 160})
     with pytest.raises(InputError, match=r"mel_hop=config\.hop"):
-        wavenet_examples(other, frames=2)(held, held.clips[0], rng)
+        wavenet_examples(other, frames=2)(dataset, dataset.clips[0], rng)

@@ -21,7 +21,7 @@ from tf_diet.models import (
     static_envelope,
     wavenet,
 )
-from tf_diet.models.sing import latent_distance, symbols
+from tf_diet.models.sing_network import latent_distance, symbols
 
 WAVENET = WaveNetConfig(
     cycles=1,

@@ -8,7 +8,7 @@ import pytest
 import tf_diet
 from tf_diet.audio.log_power import LogPowerSpectralLoss
 from tf_diet.errors import InputError
-from tf_diet.models.sing import (
+from tf_diet.models.sing_network import (
     SINGConfig,
     encoder,
     latent_distance,

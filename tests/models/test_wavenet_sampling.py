@@ -183,6 +183,7 @@ def test_what_does_not_fit_is_said(model):
         ({**given, "conditioning": frames[:, :, :4]}, r"\(batch, frames, 5\)"),
         ({**given, "conditioning": frames[:, :2]}, "need 5 frames of 20"),
         ({**given, "instrument": [1]}, "as many sounds"),
+        ({**given, "instrument": 1}, r"Put it into a list: instrument="),
         ({**given, "prime": np.zeros((2, 3))}, "must be integers"),
         ({**given, "temperature": -1.0}, "temperature of 0 or more"),
         ({**given, "batch": 3}, "as many sounds"),

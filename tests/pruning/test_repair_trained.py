@@ -8,7 +8,7 @@ from keras import layers
 from sklearn.datasets import load_digits
 
 import tf_diet
-from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.models.wavenet_network import WaveNetConfig, wavenet
 from tf_diet.pruning.repair.repair import repair
 
 

@@ -4,8 +4,8 @@
 import keras
 from keras import layers, ops
 
-from tf_diet.models.ddsp import DDSPConfig, ddsp, decoder
-from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.models.ddsp_network import DDSPConfig, ddsp, decoder
+from tf_diet.models.wavenet_network import WaveNetConfig, wavenet
 
 
 def between(function, shape=(3, 4), width=6):

@@ -278,10 +278,10 @@ class _Batches(keras.utils.PyDataset):
     """A batch depends on the seed, the epoch and its index alone."""
 
     def __init__(
-        self, held: Extracted, make: Any, batch: int, steps: int, seed: int
+        self, dataset: Extracted, make: Any, batch: int, steps: int, seed: int
     ) -> None:
         super().__init__()
-        self.held = held
+        self.dataset = dataset
         self.make = make
         self.batch = batch
         self.steps = steps
@@ -305,9 +305,9 @@ class _Batches(keras.utils.PyDataset):
         if self._asked is not None:
             self._asked.add(index)
         random = np.random.default_rng([self.seed, self.epoch, index])
-        clips = random.integers(len(self.held), size=self.batch)
+        clips = random.integers(len(self.dataset), size=self.batch)
         examples = [
-            self.make(self.held, self.held.clips[number], random)
+            self.make(self.dataset, self.dataset.clips[number], random)
             for number in clips
         ]
         return keras.tree.map_structure(lambda *v: np.stack(v), *examples)

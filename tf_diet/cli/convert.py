@@ -26,7 +26,7 @@ from tf_diet.convert.streaming import StreamingModel, to_streaming
 from tf_diet.convert.tflite import to_tflite
 from tf_diet.errors import InputError
 from tf_diet.files import fresh_folder
-from tf_diet.models.ddsp import LevelScale, PitchScale, decoder
+from tf_diet.models.ddsp_network import LevelScale, PitchScale, decoder
 
 
 def add_arguments(parser: Any) -> None:

@@ -48,21 +48,21 @@ def run(args: Any) -> None:
     """Prints the table."""
     trained = Trained.load(args.folder, args.ticket)
     facts, family, config = trained.facts, trained.family, trained.config
-    held = extract(
+    dataset = extract(
         read_source(args.data),
         family.needed(config),
         trained.settings,
         cache=args.cache,
         jobs=args.jobs,
     )
-    if list(held.instruments) != facts["instruments"]:
+    if list(dataset.instruments) != facts["instruments"]:
         raise InputError(
             "The sounds are of other instruments than the model was trained "
-            f"on. Received: {', '.join(held.instruments)} for "
+            f"on. Received: {', '.join(dataset.instruments)} for "
             f"{', '.join(facts['instruments'])}. Name the folder that it was "
             "trained on."
         )
-    parts = held.split(facts["split"], seed=facts["seed"])
+    parts = dataset.split(facts["split"], seed=facts["seed"])
     model = trained.model
     chosen = parts[args.part]
     rows = {

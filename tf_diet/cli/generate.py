@@ -10,16 +10,16 @@
 
 The folder is what 'tf-diet train' wrote; --ticket plays a pruned copy of its
 model. Notes are NOTE:SECONDS:VELOCITY, one after the other, r for a rest; or
-name a text file of them. A note takes its course from the nearest training
+name a text file of them. A note takes its contour from the nearest training
 note of the instrument. With --audio, DDSP plays what a recording plays (its
-pitch and its loudness), WaveNet and SING make the recording again.
+pitch and its loudness), WaveNet and SING resynthesise the recording.
 """
 
 from pathlib import Path
 from typing import Any
 
 from tf_diet import files, optional
-from tf_diet.audio.scores import midi_notes, read_notes, transposed
+from tf_diet.audio.note_events import midi_notes, read_notes, transposed
 from tf_diet.errors import InputError
 from tf_diet.models.trained import Trained
 
@@ -34,7 +34,7 @@ def add_arguments(parser: Any) -> None:
         "--notes", nargs="+", metavar="NOTE", help="such as C4 E4:0.5 r G4:1:90"
     )
     what.add_argument("--midi", type=Path, help="a MIDI file")
-    what.add_argument("--audio", type=Path, help="a recording to make again")
+    what.add_argument("--audio", type=Path, help="a recording to resynthesise")
     parser.add_argument(
         "--out", required=True, type=Path, help="a .wav, .flac or .ogg file"
     )
@@ -70,15 +70,15 @@ def run(args: Any) -> None:
         )
     soundfile = optional.require("soundfile", extra="audio")
     trained = Trained.load(args.folder, args.ticket)
-    playing = trained.playing(
+    instrument = trained.instrument(
         args.instrument, temperature=args.temperature, seed=args.seed
     )
     if args.audio:
-        sound = trained.again(playing, args.audio, args.transpose)
+        sound = trained.resynthesize(instrument, args.audio, args.transpose)
     else:
         given = midi_notes(args.midi) if args.midi else read_notes(args.notes)
         notes = transposed(given, args.transpose)
-        sound = trained.play(playing, notes, args.outside)
+        sound = trained.play(instrument, notes, args.outside)
     rate = trained.settings.sample_rate
     with files.replacing(args.out) as temporary:
         soundfile.write(temporary, sound.clip(-1, 1), rate)

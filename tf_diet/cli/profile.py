@@ -25,7 +25,7 @@ from tf_diet.convert.tflite import TFLiteModel
 from tf_diet.errors import InputError
 from tf_diet.files import write_text
 from tf_diet.graph.show import describe, inspect
-from tf_diet.models.ddsp import decoder
+from tf_diet.models.ddsp_network import decoder
 
 
 def add_arguments(parser: Any) -> None:

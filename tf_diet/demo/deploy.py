@@ -16,7 +16,12 @@ from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.sketch import write_sketch
 from tf_diet.convert.streaming import to_streaming
 from tf_diet.convert.tflite import to_tflite
-from tf_diet.models.ddsp import DDSPConfig, LevelScale, PitchScale, decoder
+from tf_diet.models.ddsp_network import (
+    DDSPConfig,
+    LevelScale,
+    PitchScale,
+    decoder,
+)
 
 QUANTIZATIONS = ("float32", "int16x8")
 BOARD = "int16x8"

@@ -9,7 +9,7 @@ from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.extraction import extract
 from tf_diet.audio.losses import MultiScaleSpectralLoss
 from tf_diet.audio.sources import read_source
-from tf_diet.models.ddsp import DDSPConfig
+from tf_diet.models.ddsp_network import DDSPConfig
 
 
 def shipped_notes() -> Extracted:

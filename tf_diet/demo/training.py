@@ -15,7 +15,7 @@ from tf_diet.lottery.resets import Rewind, fresh_copy
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import Ticket
 from tf_diet.lottery.schedules import ConstantRate
-from tf_diet.models.ddsp import DDSPConfig, ddsp, static_envelope
+from tf_diet.models.ddsp_network import DDSPConfig, ddsp, static_envelope
 from tf_diet.models.examples import ddsp_clips
 from tf_diet.pruning.limits import Limits
 from tf_diet.training.saving import save_model

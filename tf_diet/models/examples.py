@@ -11,16 +11,18 @@ from math import ceil
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tf_diet import optional
 from tf_diet.audio import mu_law
+from tf_diet.audio.arrays import Array, Floats, Ints
 from tf_diet.audio.clips import Clip, Extracted
 from tf_diet.audio.features import amplified, log_mel, reach
 from tf_diet.audio.pitch_shift import pitch_shift
 from tf_diet.errors import InputError
-from tf_diet.models.ddsp import DDSPConfig
-from tf_diet.models.sing import SINGConfig, symbols
-from tf_diet.models.wavenet import WaveNetConfig
+from tf_diet.models.ddsp_network import DDSPConfig
+from tf_diet.models.sing_network import SINGConfig, symbols
+from tf_diet.models.wavenet_network import WaveNetConfig
 
 Make = Callable[[Extracted, Clip, np.random.Generator], Any]
 
@@ -37,29 +39,31 @@ def ddsp_examples(frames: int = 100, latent: bool = False) -> Make:
         there are two or more, mfcc (frames, 30); y: (frames * hop,).
     """
 
-    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
-        hop = held.settings.hop
-        start = _start(held.settings.frames(hop), frames, random)
+    def make(
+        dataset: Extracted, clip: Clip, random: np.random.Generator
+    ) -> Any:
+        hop = dataset.settings.hop
+        start = _start(dataset.settings.frames(hop), frames, random)
         at = slice(start, start + frames)
         x = {
-            name: held.value(clip, name)[at, None]
+            name: dataset.value(clip, name)[at, None]
             for name in ("f0", "loudness")
         }
-        if len(held.instruments) > 1:
-            one_hot = np.zeros((frames, len(held.instruments)), np.float32)
-            one_hot[:, held.value(clip, "instrument")] = 1
+        if len(dataset.instruments) > 1:
+            one_hot = np.zeros((frames, len(dataset.instruments)), np.float32)
+            one_hot[:, dataset.value(clip, "instrument")] = 1
             x["instrument"] = one_hot
         if latent:
-            x["mfcc"] = held.value(clip, "mfcc")[at]
-        audio = held.value(clip, "audio")
+            x["mfcc"] = dataset.value(clip, "mfcc")[at]
+        audio = dataset.value(clip, "audio")
         return x, audio[start * hop : (start + frames) * hop]
 
     return make
 
 
 def ddsp_inputs(
-    config: DDSPConfig, features: Mapping[str, np.ndarray], instrument: Any
-) -> dict[str, np.ndarray]:
+    config: DDSPConfig, features: Mapping[str, Floats], instrument: Ints
+) -> dict[str, Floats]:
     """Returns what a DDSP model takes of sounds.
 
     Args:
@@ -85,15 +89,15 @@ def ddsp_inputs(
 
 def ddsp_clips(
     config: DDSPConfig,
-    held: Extracted,
+    dataset: Extracted,
     frames: int | None = None,
     step: int | None = None,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+) -> tuple[dict[str, Floats], Floats]:
     """Returns inputs of a DDSP model and the audio it should make of them.
 
     Args:
         config: of the model.
-        held: clips with their audio, f0, loudness and, with a latent, mfcc.
+        dataset: clips with their audio, f0, loudness and, with a latent, mfcc.
         frames: of the crops that clips are cut into; whole clips when left
             out.
         step: frames from the start of one crop to that of the next; `frames`
@@ -107,12 +111,12 @@ def ddsp_clips(
         InputError: crops are longer than clips.
     """
     names = ["audio", "f0", "loudness", "instrument"]
-    found = held.arrays([*names, *(["mfcc"] if config.latent else [])])
+    found = dataset.arrays([*names, *(["mfcc"] if config.latent else [])])
     x = ddsp_inputs(config, found, found["instrument"])
-    y, hop = found["audio"], held.settings.hop
+    y, hop = found["audio"], dataset.settings.hop
     if frames is None:
         return x, y
-    whole = held.settings.frames(hop)
+    whole = dataset.settings.frames(hop)
     _check_crop(frames, whole)
     starts = range(0, whole - frames + 1, step or frames)
     return (
@@ -147,7 +151,7 @@ def wavenet_examples(
     begin again from silence at any moment.
 
     Args:
-        config: of the model; `held.settings.mel_hop` must be its hop.
+        config: of the model; `dataset.settings.mel_hop` must be its hop.
         frames: of conditioning in a crop, more than a receptive field.
         gain: the level is changed by up to this, in dB, up or down, but not
             beyond full scale.
@@ -178,16 +182,18 @@ def wavenet_examples(
             f"{lost // config.hop + 2} or more."
         )
 
-    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
-        if held.settings.mel_hop != config.hop:
+    def make(
+        dataset: Extracted, clip: Clip, random: np.random.Generator
+    ) -> Any:
+        if dataset.settings.mel_hop != config.hop:
             raise InputError(
                 "Frames must be those of the model. Received: features every "
-                f"{held.settings.mel_hop} samples for a hop of {config.hop}. "
+                f"{dataset.settings.mel_hop} samples, a hop of {config.hop}. "
                 "Extract them with Settings(mel_hop=config.hop)."
             )
-        start = _start(held.settings.frames(config.hop), frames, random)
-        first, rate = start * config.hop, held.settings.sample_rate
-        audio = held.value(clip, "audio")
+        start = _start(dataset.settings.frames(config.hop), frames, random)
+        first, rate = start * config.hop, dataset.settings.sample_rate
+        audio = dataset.value(clip, "audio")
         if shift:
             ratio = 2 ** (random.uniform(-shift, shift) / 12)
             # Frames see what is around them: the crop is cut from more.
@@ -201,16 +207,18 @@ def wavenet_examples(
         level = float(random.uniform(-gain, max(min(gain, room), -gain)))
         codes = mu_law.encode(audio * 10 ** (level / 20), config.classes)
         inputs, targets = mu_law.teacher(codes[None], config.classes)
-        x = {"codes": _off(inputs[0], noise, config.classes, random)}
+        x: dict[str, Array] = {
+            "codes": _off(inputs[0], noise, config.classes, random)
+        }
         if config.conditioning:
             told = (
                 log_mel(heard, rate, config.hop)[beside:]
                 if shift
-                else held.value(clip, "log_mel")[start:]
+                else dataset.value(clip, "log_mel")[start:]
             )
             x["conditioning"] = amplified(told[:frames], level)
         if config.instruments:
-            x["instrument"] = held.value(clip, "instrument")[None]
+            x["instrument"] = dataset.value(clip, "instrument")[None]
         weights = np.ones(size, np.float32)
         if start:
             weights[:lost] = unheard
@@ -221,8 +229,8 @@ def wavenet_examples(
 
 
 def _off(
-    codes: np.ndarray, noise: float, classes: int, random: np.random.Generator
-) -> np.ndarray:
+    codes: Ints, noise: float, classes: int, random: np.random.Generator
+) -> Ints:
     """Returns codes with noise added, in the range that codes have."""
     if not noise:
         return codes
@@ -231,13 +239,13 @@ def _off(
 
 
 def _played(
-    audio: np.ndarray,
+    audio: Floats,
     first: int,
     size: int,
     margin: int,
     ratio: float,
     rate: int,
-) -> np.ndarray:
+) -> Floats:
     """Returns a crop played so many times as fast, with margins around it.
 
     It begins at a sample, or so much sooner that it ends with the sound.
@@ -268,8 +276,10 @@ def sing_examples(
         x and y, the same: (samples,).
     """
 
-    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
-        audio = held.value(clip, "audio")[: config.samples]
+    def make(
+        dataset: Extracted, clip: Clip, random: np.random.Generator
+    ) -> Any:
+        audio = dataset.value(clip, "audio")[: config.samples]
         late = int(random.integers(shift + 1))
         level = 10 ** (random.uniform(-gain, gain) / 20)
         sound = of_length(np.pad(audio, (late, 0)), config.samples)
@@ -292,17 +302,20 @@ def sing_notes(config: SINGConfig, shift: int = 0) -> Make:
             it was.
 
     Shapes:
-        x: see `tf_diet.models.sing.symbols`, (frames,) each; y: (samples,).
+        x: see `tf_diet.models.sing_network.symbols`, (frames,) each; y:
+        (samples,).
     """
 
-    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
+    def make(
+        dataset: Extracted, clip: Clip, random: np.random.Generator
+    ) -> Any:
         names = ("instrument", "pitch", "velocity")
-        told = [int(held.value(clip, name)) for name in names]
-        audio = held.value(clip, "audio")
+        told = [int(dataset.value(clip, name)) for name in names]
+        audio = dataset.value(clip, "audio")
         higher = int(random.integers(-shift, shift + 1))
         if 0 <= told[1] + higher < config.pitches:
             told[1] += higher
-            rate = held.settings.sample_rate
+            rate = dataset.settings.sample_rate
             audio = pitch_shift(audio, higher, told[1], rate)
         x = {name: v[0] for name, v in note_symbols(config, told).items()}
         return x, of_length(audio, config.samples)
@@ -311,7 +324,7 @@ def sing_notes(config: SINGConfig, shift: int = 0) -> Make:
 
 
 def sing_latents(config: SINGConfig, shift: int = 0) -> Make:
-    """Returns what `tf_diet.models.sing.latent_distance` is trained on.
+    """Returns what `tf_diet.models.sing_network.latent_distance` is trained on.
 
     Args:
         config: of the model.
@@ -323,14 +336,16 @@ def sing_latents(config: SINGConfig, shift: int = 0) -> Make:
     notes = sing_notes(config, shift)
     none = np.zeros((config.frames, config.latent), np.float32)
 
-    def make(held: Extracted, clip: Clip, random: np.random.Generator) -> Any:
-        x, audio = notes(held, clip, random)
+    def make(
+        dataset: Extracted, clip: Clip, random: np.random.Generator
+    ) -> Any:
+        x, audio = notes(dataset, clip, random)
         return {**x, "audio": audio}, none
 
     return make
 
 
-def note_symbols(config: SINGConfig, labels: Any) -> dict[str, np.ndarray]:
+def note_symbols(config: SINGConfig, labels: ArrayLike) -> dict[str, Ints]:
     """Returns the symbols of notes, as `Extracted.labels` has them.
 
     A note without a velocity has 0, which no note with one has.
@@ -340,13 +355,13 @@ def note_symbols(config: SINGConfig, labels: Any) -> dict[str, np.ndarray]:
         labels: instrument, pitch and velocity.
 
     Shapes:
-        labels (batch, 3) or (3,); see `tf_diet.models.sing.symbols`.
+        labels (batch, 3) or (3,); see `tf_diet.models.sing_network.symbols`.
     """
     instrument, pitch, velocity = np.atleast_2d(labels).T
     return symbols(config, instrument, pitch, np.maximum(velocity, 0))
 
 
-def of_length(audio: np.ndarray, samples: int) -> np.ndarray:
+def of_length(audio: Floats, samples: int) -> Floats:
     """Returns sounds of so many samples, with silence where they are short.
 
     Shapes:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from tf_diet.registry import Registry
 
 
+@dataclasses.dataclass(frozen=True)
 class Preset:
     """A frozen configuration with named sizes.
 

@@ -11,13 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
+from tf_diet.audio.note_contours import NoteContours
+from tf_diet.audio.note_events import NoteEvent, mixed, within
 from tf_diet.audio.reading import UnusableError, audible, read_audio
-from tf_diet.audio.scores import NoteEvent, mixed, within
-from tf_diet.audio.templates import Templates
 from tf_diet.errors import InputError
 from tf_diet.extensions import families
-from tf_diet.models.families import Family, Playing
+from tf_diet.models.families import Family, Instrument
 
 # Share of a second in which the end of a note is faded out.
 _FADE = 0.2
@@ -111,17 +112,17 @@ class Trained:
         """How it looks at sounds."""
         return Settings(**self.facts["settings"])
 
-    def playing(
+    def instrument(
         self,
-        instrument: str | None = None,
+        name: str | None = None,
         *,
         temperature: float = 1.0,
         seed: int = 0,
-    ) -> Playing:
+    ) -> Instrument:
         """Returns the model as an instrument.
 
         Args:
-            instrument: its name; the first when left out.
+            name: of the instrument; the first when left out.
             temperature: of codes that are drawn (WaveNet).
             seed: likewise.
 
@@ -129,20 +130,20 @@ class Trained:
             InputError: the instrument is unknown.
         """
         names = self.facts["instruments"]
-        instrument = names[0] if instrument is None else instrument
-        if instrument not in names:
+        name = names[0] if name is None else name
+        if name not in names:
             raise InputError(
                 "The model was not trained on this instrument. Received: "
-                f"{instrument!r}. Known: {', '.join(names)}."
+                f"{name!r}. Known: {', '.join(names)}."
             )
         kept = self.folder / "templates.npz"
-        pitches = self.facts.get("pitches", {}).get(instrument)
-        return Playing(
+        pitches = self.facts.get("pitches", {}).get(name)
+        return Instrument(
             model=self.model,
             config=self.config,
             settings=self.settings,
-            instrument=names.index(instrument),
-            templates=Templates.load(kept) if kept.exists() else None,
+            number=names.index(name),
+            contours=NoteContours.load(kept) if kept.exists() else None,
             pitches=tuple(pitches) if pitches else None,
             temperature=temperature,
             seed=seed,
@@ -150,17 +151,17 @@ class Trained:
 
     def play(
         self,
-        playing: Playing,
+        instrument: Instrument,
         notes: Sequence[NoteEvent],
         outside: str = "refuse",
-    ) -> np.ndarray:
+    ) -> Floats:
         """Returns a piece.
 
         Args:
-            playing: from `playing`.
+            instrument: from `instrument`.
             notes: to play.
             outside: what to do with notes outside the range that was trained
-                on, see `tf_diet.audio.scores.within`.
+                on, see `tf_diet.audio.note_events.within`.
 
         Shapes:
             Returns (samples,).
@@ -169,11 +170,11 @@ class Trained:
             InputError: notes are outside the range, or it plays no notes.
         """
         rate = self.settings.sample_rate
-        if playing.pitches:
-            notes = within(notes, *playing.pitches, outside)
+        if instrument.pitches:
+            notes = within(notes, *instrument.pitches, outside)
         fade = round(_FADE * rate)
         sounds = []
-        for sound in self.family.play(playing, notes):
+        for sound in self.family.play(instrument, notes):
             end = min(fade, len(sound))
             fall = 0.5 + 0.5 * np.cos(np.linspace(0, np.pi, end))
             faded = np.array(sound, np.float32)
@@ -181,16 +182,16 @@ class Trained:
             sounds.append(faded)
         return mixed(notes, sounds, rate)
 
-    def again(
+    def resynthesize(
         self,
-        playing: Playing,
+        instrument: Instrument,
         path: str | os.PathLike[str],
         transpose: int = 0,
-    ) -> np.ndarray:
+    ) -> Floats:
         """Returns a recorded sound as the model makes it.
 
         Args:
-            playing: from `playing`.
+            instrument: from `instrument`.
             path: an audio file.
             transpose: semitones, for models that are told a pitch.
 
@@ -198,7 +199,8 @@ class Trained:
             Returns (samples,).
 
         Raises:
-            InputError: the file cannot be used, or it cannot be made again.
+            InputError: the file cannot be used, or the model cannot
+                resynthesise sounds.
         """
         longest = max(self.settings.hop, self.settings.mel_hop)
         try:
@@ -209,7 +211,9 @@ class Trained:
             raise InputError(
                 f"The sound cannot be used. Received: {path}: {reason}."
             ) from reason
-        return self.family.again(replace(playing, transpose=transpose), audio)
+        return self.family.resynthesize(
+            replace(instrument, transpose=transpose), audio
+        )
 
 
 def read_model(path: str | os.PathLike[str], advice: str) -> keras.Model:

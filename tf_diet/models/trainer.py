@@ -15,8 +15,8 @@ from absl import logging
 from tf_diet import files
 from tf_diet.audio.clips import Extracted
 from tf_diet.audio.extraction import extract
+from tf_diet.audio.note_contours import NoteContours
 from tf_diet.audio.sources import read_source
-from tf_diet.audio.templates import Templates
 from tf_diet.errors import InputError
 from tf_diet.extensions import families
 from tf_diet.files import write_text
@@ -94,16 +94,16 @@ def train(  # noqa: PLR0913  (model, data and place, and how)
     config = _configured(family, preset, sizes or {}, seed)
     source = read_source(data)
     settings = family.settings(config, seconds)
-    held = extract(
+    dataset = extract(
         source, family.needed(config), settings, cache=cache, jobs=jobs
     )
-    say(held.summary())
-    parts = held.split(split, seed=seed)
-    config = family.fitted(config, held)
+    say(dataset.summary())
+    parts = dataset.split(split, seed=seed)
+    config = family.fitted(config, dataset)
     facts = {
         "model": model,
         "config": dataclasses.asdict(config),
-        "instruments": list(held.instruments),
+        "instruments": list(dataset.instruments),
         "pitches": ranges(parts["train"]),
         "settings": dataclasses.asdict(settings),
         "data": {name: len(part) for name, part in parts.items()},
@@ -121,8 +121,8 @@ def train(  # noqa: PLR0913  (model, data and place, and how)
         loss = stages.trained()
         kept = work.folder / "templates.npz"
         if not kept.exists():
-            courses = family.courses(config)
-            Templates.of(parts["train"], courses).save(kept)
+            contours = family.contours(config)
+            NoteContours.of(parts["train"], contours).save(kept)
     return dataclasses.replace(Trained.load(work.folder), validation_loss=loss)
 
 

@@ -6,13 +6,16 @@ every block has read is kept in a ring, so that a sample costs as many steps as
 there are blocks, however far the net hears.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
+from tf_diet.audio.arrays import Array, Floats, Ints
 from tf_diet.errors import InputError
 from tf_diet.progress import track
 
@@ -24,13 +27,13 @@ def generate(
     model: keras.Model,
     samples: int,
     *,
-    conditioning: Any = None,
-    instrument: Any = None,
+    conditioning: ArrayLike | None = None,
+    instrument: ArrayLike | None = None,
     temperature: float = 1.0,
-    prime: Any = None,
+    prime: ArrayLike | None = None,
     batch: int | None = None,
     seed: int = 0,
-) -> np.ndarray:
+) -> Ints:
     """Draws codes from a WaveNet, each from those before it.
 
     The first code is predicted from silence, `classes // 2`, as in
@@ -78,11 +81,11 @@ def generate(
 
 def cached_logits(
     model: keras.Model,
-    codes: Any,
+    codes: ArrayLike,
     *,
-    conditioning: Any = None,
-    instrument: Any = None,
-) -> np.ndarray:
+    conditioning: ArrayLike | None = None,
+    instrument: ArrayLike | None = None,
+) -> Floats:
     """Returns the logits of given codes, found sample by sample.
 
     They are those of `model` on `mu_law.teacher(codes)[0]`, which is how the
@@ -109,19 +112,18 @@ def cached_logits(
     return np.concatenate(list(parts), axis=1)
 
 
+@dataclass(frozen=True, eq=False)
 class _Given:
     """What a sound is made from: frames, instrument, first codes."""
 
-    def __init__(
-        self,
-        frames: np.ndarray | None,
-        instrument: np.ndarray | None,
-        prime: np.ndarray,
-    ) -> None:
-        self.frames = frames
-        self.instrument = instrument
-        self.prime = prime
-        self.batch = len(prime)
+    frames: Floats | None
+    instrument: Ints | None
+    prime: Ints
+
+    @property
+    def batch(self) -> int:
+        """Sounds that are made at a time."""
+        return len(self.prime)
 
 
 class _Net(keras.Model):
@@ -146,9 +148,9 @@ class _Net(keras.Model):
 
     def given(
         self,
-        conditioning: Any,
-        instrument: Any,
-        prime: Any,
+        conditioning: ArrayLike | None,
+        instrument: ArrayLike | None,
+        prime: ArrayLike | None,
         batch: int | None,
         samples: int,
     ) -> _Given:
@@ -166,11 +168,19 @@ class _Net(keras.Model):
                     f"{None if value is None else np.shape(value)}. "
                     f"{'Pass it' if value is None else 'Leave it out'}."
                 )
-        sizes = {
-            name: len(value)
+        shapes = {
+            name: np.shape(value)
             for name, value in {**named, "prime": prime}.items()
             if value is not None
         }
+        single = [name for name, shape in shapes.items() if not shape]
+        if single:
+            raise InputError(
+                "What sounds are made from is given for each sound. Received: "
+                f"one value for {', '.join(single)}. Put it into a list: "
+                f"{single[0]}=[...]."
+            )
+        sizes = {name: shape[0] for name, shape in shapes.items()}
         if batch is not None:
             sizes["batch"] = batch
         if len(set(sizes.values())) > 1:
@@ -179,21 +189,21 @@ class _Net(keras.Model):
                 f"Received: {sizes}."
             )
         number = next(iter(sizes.values()), 1)
+        frames, numbers, codes = None, None, np.empty((number, 0), np.int32)
         if conditioning is not None:
-            conditioning = self._frames(conditioning, samples)
+            frames = self._frames(conditioning, samples)
         if instrument is not None:
-            instrument = np.asarray(instrument, np.int32).reshape(number, 1)
-        if prime is None:
-            prime = np.empty((number, 0), np.int32)
-        prime = np.asarray(prime)
-        if prime.ndim != 2 or not np.issubdtype(prime.dtype, np.integer):
+            numbers = np.asarray(instrument, np.int32).reshape(number, 1)
+        if prime is not None:
+            codes = np.asarray(prime)
+        if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer):
             raise InputError(
                 "The first codes must be integers (batch, codes). Received: "
-                f"{prime.dtype} of shape {prime.shape}."
+                f"{codes.dtype} of shape {codes.shape}."
             )
-        return _Given(conditioning, instrument, prime.astype(np.int32))
+        return _Given(frames, numbers, codes.astype(np.int32))
 
-    def _frames(self, conditioning: Any, samples: int) -> np.ndarray:
+    def _frames(self, conditioning: ArrayLike, samples: int) -> Floats:
         frames = np.asarray(conditioning, np.float32)
         needed = -(-samples // self.hop)
         width = self.net.get_layer("conditioning").batch_shape[-1]
@@ -214,11 +224,11 @@ class _Net(keras.Model):
         self,
         given: _Given,
         samples: int,
-        uniform: np.ndarray,
+        uniform: Floats,
         temperature: float,
         *,
         logits: bool,
-    ) -> Any:
+    ) -> Iterator[Array]:
         """Yields codes, or logits, chunk by chunk."""
         rings = self._rings(given.batch)
         code = np.full(given.batch, self.classes // 2, np.int32)
@@ -245,7 +255,7 @@ class _Net(keras.Model):
             code, rings, made = self.predict_on_batch(inputs)
             yield np.moveaxis(made, 0, 1)[:, : chunk.stop - chunk.start]
 
-    def _rings(self, batch: int) -> list[np.ndarray]:
+    def _rings(self, batch: int) -> list[Floats]:
         """Returns what blocks remember before the first sample: nothing."""
         rings = []
         for name, dilation in zip(self.blocks, self.dilations, strict=True):
@@ -345,7 +355,7 @@ def _blocks(net: keras.Model) -> list[str]:
     return sorted(blocks, key=lambda name: int(name.rpartition("_")[2]))
 
 
-def _filled(rows: np.ndarray, short: int) -> np.ndarray:
+def _filled(rows: Array, short: int) -> Array:
     return np.pad(rows, ((0, short), (0, 0)))
 
 

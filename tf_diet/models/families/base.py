@@ -12,9 +12,10 @@ import numpy as np
 
 from tf_diet import optional
 from tf_diet.audio import losses, metrics
+from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
-from tf_diet.audio.scores import NoteEvent
-from tf_diet.audio.templates import Templates
+from tf_diet.audio.note_contours import NoteContours
+from tf_diet.audio.note_events import NoteEvent
 from tf_diet.errors import InputError
 from tf_diet.extensions import families as families
 from tf_diet.extensions import register_family as register_family
@@ -28,15 +29,15 @@ _HEARD = 16
 
 
 @dataclass(frozen=True)
-class Playing:
-    """A trained model, and how it is asked to play.
+class Instrument:
+    """A trained model as an instrument to play.
 
     Args:
         model: pruned or not.
         config: of its sizes.
         settings: how it looks at sounds.
-        instrument: the number of the instrument to play.
-        templates: the notes that the training kept.
+        number: of the instrument among those of the training.
+        contours: the notes that the training kept.
         pitches: the lowest and the highest MIDI number of the instrument.
         temperature: of what is drawn.
         seed: likewise.
@@ -46,30 +47,30 @@ class Playing:
     model: keras.Model
     config: Any
     settings: Settings
-    instrument: int = 0
-    templates: Templates | None = None
+    number: int = 0
+    contours: NoteContours | None = None
     pitches: tuple[int, int] | None = None
     temperature: float = 1.0
     seed: int = 0
     transpose: int = 0
 
-    def known(self) -> Templates:
+    def known(self) -> NoteContours:
         """Returns the notes that the training kept.
 
         Raises:
             InputError: there are none.
         """
-        if self.templates is None:
+        if self.contours is None:
             raise InputError(
                 "Notes need the file templates.npz, which 'tf-diet train' "
                 "writes beside the model. Received: a folder without it."
             )
-        return self.templates
+        return self.contours
 
     def nearest(self, note: NoteEvent) -> tuple[int, int, int]:
         """Returns the training note most like one: number, pitch, velocity."""
         known = self.known()
-        found = known.nearest(self.instrument, note.pitch, note.velocity)
+        found = known.nearest(self.number, note.pitch, note.velocity)
         _, pitch, velocity = known.labels[found].tolist()
         return found, pitch, velocity
 
@@ -121,8 +122,8 @@ class Family(abc.ABC):
         """Returns the features that a model of these sizes needs."""
         return self.features
 
-    def courses(self, config: Any) -> tuple[str, ...]:
-        """Returns the features whose course over a note it must be told."""
+    def contours(self, config: Any) -> tuple[str, ...]:
+        """Returns the features whose contour over a note it must be told."""
         return ()
 
     @abc.abstractmethod
@@ -133,12 +134,12 @@ class Family(abc.ABC):
     def build(self, config: Any) -> keras.Model:
         """Returns a fresh model."""
 
-    def fitted(self, config: Any, held: Extracted) -> Any:
+    def fitted(self, config: Any, dataset: Extracted) -> Any:
         """Returns a configuration for the instruments of a set.
 
         One alone needs no input.
         """
-        number = len(held.instruments)
+        number = len(dataset.instruments)
         return replace(config, instruments=number if number > 1 else 0)
 
     @abc.abstractmethod
@@ -146,7 +147,7 @@ class Family(abc.ABC):
         """Returns what makes one example of a clip."""
 
     @abc.abstractmethod
-    def whole(self, config: Any, held: Extracted) -> tuple[Any, Any]:
+    def whole(self, config: Any, dataset: Extracted) -> tuple[Any, Any]:
         """Returns inputs and targets of whole clips, to judge on."""
 
     @abc.abstractmethod
@@ -190,25 +191,25 @@ class Family(abc.ABC):
         )
 
     def figures(
-        self, model: keras.Model, config: Any, held: Extracted
+        self, model: keras.Model, config: Any, dataset: Extracted
     ) -> dict[str, float]:
         """Returns how good a trained model is, by name and unit.
 
         For models whose outputs are sounds.
         """
-        x, y = self.whole(config, held)
+        x, y = self.whole(config, dataset)
         return self.compared(config, y, self.predicted(model, x))
 
     @abc.abstractmethod
     def baselines(
-        self, config: Any, train: Extracted, held: Extracted
+        self, config: Any, train: Extracted, dataset: Extracted
     ) -> dict[str, dict[str, float]]:
         """Returns what trivial models come to, under the same names."""
 
     @abc.abstractmethod
     def play(
-        self, playing: Playing, notes: Sequence[NoteEvent]
-    ) -> list[np.ndarray]:
+        self, instrument: Instrument, notes: Sequence[NoteEvent]
+    ) -> list[Floats]:
         """Returns the sound of each note, its release included.
 
         Raises:
@@ -216,19 +217,19 @@ class Family(abc.ABC):
         """
 
     @abc.abstractmethod
-    def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
-        """Returns a sound as the model makes it again.
+    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
+        """Returns a recorded sound as the model makes it.
 
         Raises:
             InputError: it cannot.
         """
 
-    def predicted(self, model: keras.Model, x: Any) -> np.ndarray:
+    def predicted(self, model: keras.Model, x: Any) -> Floats:
         """Returns what a model makes of inputs, a batch at a time."""
         return np.asarray(model.predict(x, batch_size=self.batch, verbose=0))
 
     def compared(
-        self, config: Any, y_true: np.ndarray, y_pred: np.ndarray
+        self, config: Any, y_true: Floats, y_pred: Floats
     ) -> dict[str, float]:
         """Returns what is measured of sounds, whatever made them."""
         loss = self.loss(config)
@@ -242,7 +243,7 @@ class Family(abc.ABC):
         }
 
     def heard_apart(
-        self, config: Any, y_true: np.ndarray, y_pred: np.ndarray
+        self, config: Any, y_true: Floats, y_pred: Floats
     ) -> dict[str, float]:
         """Returns how far sounds are apart, in what an ear tells.
 
@@ -260,22 +261,22 @@ class Family(abc.ABC):
             found["ViSQOL"] = metrics.visqol(*pair, rate)
         return found
 
-    def heard(self, held: Extracted) -> Extracted:
+    def heard(self, dataset: Extracted) -> Extracted:
         """Returns a few notes of known pitch, to listen to what is made."""
-        known = [c for c in held.clips if c.note.pitch is not None]
+        known = [c for c in dataset.clips if c.note.pitch is not None]
         at = np.linspace(0, len(known) - 1, min(_HEARD, len(known)))
         chosen = tuple(known[i] for i in at.round().astype(int))
-        return replace(held, clips=chosen)
+        return replace(dataset, clips=chosen)
 
     def in_tune(
-        self, held: Extracted, y_true: np.ndarray, y_pred: np.ndarray
+        self, dataset: Extracted, y_true: Floats, y_pred: Floats
     ) -> dict[str, float]:
         """Returns how often notes sound their pitch where recordings do.
 
         Nothing, where no recording sounds the pitch that it is named by.
         """
-        rate = held.settings.sample_rate
-        pitch = np.array([clip.note.pitch for clip in held.clips])
+        rate = dataset.settings.sample_rate
+        pitch = np.array([clip.note.pitch for clip in dataset.clips])
         counted = metrics.sounding(y_true, pitch, rate) if len(pitch) else pitch
         if not counted.any():
             return {}

@@ -9,13 +9,14 @@ import keras
 import numpy as np
 
 from tf_diet.audio import features
+from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.losses import MultiScaleSpectralLoss
-from tf_diet.audio.scores import NoteEvent
-from tf_diet.audio.templates import gain
+from tf_diet.audio.note_contours import gain
+from tf_diet.audio.note_events import NoteEvent
 from tf_diet.audio.tuning import hertz
 from tf_diet.extensions import register_family
-from tf_diet.models.ddsp import DDSPConfig, ddsp, static_envelope
+from tf_diet.models.ddsp_network import DDSPConfig, ddsp, static_envelope
 from tf_diet.models.examples import (
     Make,
     ddsp_clips,
@@ -25,7 +26,7 @@ from tf_diet.models.examples import (
 from tf_diet.models.families.base import (
     RELEASE,
     Family,
-    Playing,
+    Instrument,
     frames_of,
 )
 
@@ -49,8 +50,8 @@ class DDSPFamily(Family):
         """See `Family.needed`."""
         return (*self.features, *(("mfcc",) if config.latent else ()))
 
-    def courses(self, config: DDSPConfig) -> tuple[str, ...]:
-        """See `Family.courses`."""
+    def contours(self, config: DDSPConfig) -> tuple[str, ...]:
+        """See `Family.contours`."""
         return ("f0", "loudness", *(("mfcc",) if config.latent else ()))
 
     def settings(self, config: DDSPConfig, seconds: float) -> Settings:
@@ -65,16 +66,16 @@ class DDSPFamily(Family):
         """See `Family.examples`."""
         return ddsp_examples(latent=bool(config.latent))
 
-    def whole(self, config: DDSPConfig, held: Extracted) -> tuple[Any, Any]:
+    def whole(self, config: DDSPConfig, dataset: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
-        return ddsp_clips(config, held)
+        return ddsp_clips(config, dataset)
 
     def loss(self, config: DDSPConfig) -> keras.losses.Loss:
         """See `Family.loss`."""
         return MultiScaleSpectralLoss()
 
     def baselines(
-        self, config: DDSPConfig, train: Extracted, held: Extracted
+        self, config: DDSPConfig, train: Extracted, dataset: Extracted
     ) -> dict[str, dict[str, float]]:
         """See `Family.baselines`: one spectrum an instrument, trained."""
         model = static_envelope(config)
@@ -88,7 +89,7 @@ class DDSPFamily(Family):
             self.examples(config), batch=self.batch, steps=_STATIC_STEPS
         )
         model.fit(batches, verbose=0)
-        x, y = self.whole(config, held)
+        x, y = self.whole(config, dataset)
         x = {tensor.name: x[tensor.name] for tensor in model.inputs}
         return {
             "static envelope": self.compared(
@@ -102,39 +103,41 @@ class DDSPFamily(Family):
         return 3e-4 if config.hidden >= 512 else 2e-3
 
     def play(
-        self, playing: Playing, notes: Sequence[NoteEvent]
-    ) -> list[np.ndarray]:
+        self, instrument: Instrument, notes: Sequence[NoteEvent]
+    ) -> list[Floats]:
         """See `Family.play`."""
-        courses = [self._course(playing, note) for note in notes]
-        sounds: dict[int, np.ndarray] = {}
+        contours = [self._contour(instrument, note) for note in notes]
+        sounds: dict[int, Floats] = {}
         # Notes of like lengths side by side.
-        order = sorted(range(len(notes)), key=lambda i: len(courses[i]["f0"]))
+        order = sorted(range(len(notes)), key=lambda i: len(contours[i]["f0"]))
         for start in range(0, len(order), self.batch):
             some = order[start : start + self.batch]
-            longest = len(courses[some[-1]]["f0"])
+            longest = len(contours[some[-1]]["f0"])
             found = {
                 name: np.stack(
-                    [_longer(courses[i][name], longest) for i in some]
+                    [_longer(contours[i][name], longest) for i in some]
                 )
-                for name in courses[some[0]]
+                for name in contours[some[0]]
             }
-            made = _made(playing, found)
+            made = _made(instrument, found)
             for i, sound in zip(some, made, strict=True):
-                sounds[i] = sound[: len(courses[i]["f0"]) * playing.config.hop]
+                sounds[i] = sound[
+                    : len(contours[i]["f0"]) * instrument.config.hop
+                ]
         return [sounds[i] for i in range(len(notes))]
 
-    def _course(
-        self, playing: Playing, note: NoteEvent
-    ) -> dict[str, np.ndarray]:
+    def _contour(
+        self, instrument: Instrument, note: NoteEvent
+    ) -> dict[str, Floats]:
         """Returns what the model is told of a note, frame by frame."""
-        known, hop = playing.known(), playing.config.hop
-        nearest, pitch, velocity = playing.nearest(note)
-        held = frames_of(note.seconds, playing.settings, hop)
-        release = frames_of(RELEASE, playing.settings, hop)
+        known, hop = instrument.known(), instrument.config.hop
+        nearest, pitch, velocity = instrument.nearest(note)
+        held = frames_of(note.seconds, instrument.settings, hop)
+        release = frames_of(RELEASE, instrument.settings, hop)
         level = known.features["loudness"][nearest]
         found = {
-            name: known.course(nearest, name, held, release, level)
-            for name in self.courses(playing.config)
+            name: known.contour(nearest, name, held, release, level)
+            for name in self.contours(instrument.config)
         }
         found["f0"] = found["f0"] * 2 ** ((note.pitch - pitch) / 12)
         louder = gain(note.velocity, velocity)
@@ -143,13 +146,13 @@ class DDSPFamily(Family):
         )
         return found
 
-    def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
-        """See `Family.again`: the timbre of one on the notes of another."""
-        config, rate = playing.config, playing.settings.sample_rate
+    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
+        """See `Family.resynthesize`: on the notes that it hears."""
+        config, rate = instrument.config, instrument.settings.sample_rate
         hop = config.hop
         audio = audio[: len(audio) // hop * hop]
         # From below a bass to above what it was trained on.
-        highest = hertz(max(playing.pitches or (0, 84)) + 3)
+        highest = hertz(max(instrument.pitches or (0, 84)) + 3)
         found = {
             "f0": features.fundamental(
                 audio, rate, hop, low=50.0, high=min(highest, 0.49 * rate)
@@ -158,10 +161,10 @@ class DDSPFamily(Family):
         }
         if config.latent:
             found["mfcc"] = features.mfcc(audio, rate, hop)
-        found["f0"] = found["f0"] * np.float32(2 ** (playing.transpose / 12))
+        found["f0"] = found["f0"] * np.float32(2 ** (instrument.transpose / 12))
         seam = round(_SEAM * rate)
         pieces = [
-            _made(playing, {n: v[None, a:b] for n, v in found.items()})[0]
+            _made(instrument, {n: v[None, a:b] for n, v in found.items()})[0]
             for a, b in _pieces(found["loudness"], round(_PIECE * rate / hop))
         ]
         rise = np.linspace(0, 1, seam, dtype=np.float32)
@@ -171,19 +174,19 @@ class DDSPFamily(Family):
         return np.concatenate(pieces)
 
 
-def _made(playing: Playing, found: Mapping[str, np.ndarray]) -> np.ndarray:
-    instrument = np.full(len(found["f0"]), playing.instrument)
-    x = ddsp_inputs(playing.config, found, instrument)
+def _made(instrument: Instrument, found: Mapping[str, Floats]) -> Floats:
+    numbers = np.full(len(found["f0"]), instrument.number)
+    x = ddsp_inputs(instrument.config, found, numbers)
     # Lengths differ from call to call: nothing is compiled for one alone.
-    return np.array(keras.ops.convert_to_numpy(playing.model(x)))
+    return np.array(keras.ops.convert_to_numpy(instrument.model(x)))
 
 
-def _longer(values: np.ndarray, frames: int) -> np.ndarray:
+def _longer(values: Floats, frames: int) -> Floats:
     widths = ((0, frames - len(values)), *[(0, 0)] * (values.ndim - 1))
     return np.pad(values, widths, mode="edge")
 
 
-def _pieces(loudness: np.ndarray, frames: int) -> list[tuple[int, int]]:
+def _pieces(loudness: Floats, frames: int) -> list[tuple[int, int]]:
     """Cuts where it is quietest, into pieces of no more than so many frames."""
     cuts = [0]
     while len(loudness) - cuts[-1] > frames:

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 
 from tf_diet.audio import baselines
+from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.log_power import LogPowerSpectralLoss
-from tf_diet.audio.scores import NoteEvent
-from tf_diet.audio.templates import gain
+from tf_diet.audio.note_contours import gain
+from tf_diet.audio.note_events import NoteEvent
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_family
 from tf_diet.models.examples import (
@@ -27,10 +28,10 @@ from tf_diet.models.examples import (
 from tf_diet.models.families.base import (
     RELEASE,
     Family,
-    Playing,
+    Instrument,
     Stage,
 )
-from tf_diet.models.sing import (
+from tf_diet.models.sing_network import (
     SINGConfig,
     encoder,
     latent_distance,
@@ -61,40 +62,40 @@ class _SING(Family):
             hop=config.stride, mel_hop=config.stride, seconds=seconds
         )
 
-    def sounds(self, config: SINGConfig, held: Extracted) -> np.ndarray:
+    def sounds(self, config: SINGConfig, dataset: Extracted) -> Floats:
         """Returns clips as long as the model makes them."""
-        return of_length(held.arrays(["audio"])["audio"], config.samples)
+        return of_length(dataset.arrays(["audio"])["audio"], config.samples)
 
     def loss(self, config: SINGConfig) -> keras.losses.Loss:
         """See `Family.loss`."""
         return LogPowerSpectralLoss()
 
     def figures(
-        self, model: keras.Model, config: SINGConfig, held: Extracted
+        self, model: keras.Model, config: SINGConfig, dataset: Extracted
     ) -> dict[str, float]:
         """See `Family.figures`."""
-        x, _ = self.whole(config, held)
-        return self._figures(config, held, self.predicted(model, x))
+        x, _ = self.whole(config, dataset)
+        return self._figures(config, dataset, self.predicted(model, x))
 
     def baselines(
-        self, config: SINGConfig, train: Extracted, held: Extracted
+        self, config: SINGConfig, train: Extracted, dataset: Extracted
     ) -> dict[str, dict[str, float]]:
         """See `Family.baselines`: nothing, and another note."""
         nearest = baselines.nearest_notes(
-            train.labels(), held.labels(), self.sounds(config, train)
+            train.labels(), dataset.labels(), self.sounds(config, train)
         )
-        y = self.sounds(config, held)
+        y = self.sounds(config, dataset)
         return {
-            "nearest training note": self._figures(config, held, nearest),
+            "nearest training note": self._figures(config, dataset, nearest),
             "silence": self.compared(config, y, np.zeros_like(y)),
         }
 
     def _figures(
-        self, config: SINGConfig, held: Extracted, made: np.ndarray
+        self, config: SINGConfig, dataset: Extracted, made: Floats
     ) -> dict[str, float]:
         """Returns how near sounds are to clips, and how well in tune."""
-        y, heard = self.sounds(config, held), self.heard(held)
-        chosen = [held.clips.index(clip) for clip in heard.clips]
+        y, heard = self.sounds(config, dataset), self.heard(dataset)
+        chosen = [dataset.clips.index(clip) for clip in heard.clips]
         return {
             **self.compared(config, y, made),
             **self.in_tune(heard, y[chosen], made[chosen]),
@@ -113,7 +114,7 @@ class SINGAutoencoderFamily(_SING):
         """See `Family.build`."""
         return sing_autoencoder(config)
 
-    def fitted(self, config: SINGConfig, held: Extracted) -> SINGConfig:
+    def fitted(self, config: SINGConfig, dataset: Extracted) -> SINGConfig:
         """See `Family.fitted`: it is not told the instrument."""
         return config
 
@@ -121,29 +122,29 @@ class SINGAutoencoderFamily(_SING):
         """See `Family.examples`."""
         return sing_examples(config)
 
-    def whole(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
+    def whole(self, config: SINGConfig, dataset: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
-        audio = self.sounds(config, held)
+        audio = self.sounds(config, dataset)
         return audio, audio
 
     def play(
-        self, playing: Playing, notes: Sequence[NoteEvent]
-    ) -> list[np.ndarray]:
+        self, instrument: Instrument, notes: Sequence[NoteEvent]
+    ) -> list[Floats]:
         """See `Family.play`."""
         raise InputError(
-            "SING's auto-encoder plays no notes: it makes sounds again. "
+            "SING's auto-encoder plays no notes: it resynthesises sounds. "
             "Received: notes. Give it a sound (--audio), or train --model "
             "sing."
         )
 
-    def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
-        """See `Family.again`: block by block, each faded into the next."""
-        size, seam = playing.config.samples, playing.config.window
+    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
+        """See `Family.resynthesize`: blocks faded into one another."""
+        size, seam = instrument.config.samples, instrument.config.window
         step = size - seam
         blocks = max(1, -(-(len(audio) - seam) // step))
         padded = np.pad(audio, (0, blocks * step + seam - len(audio)))
         made = self.predicted(
-            playing.model,
+            instrument.model,
             np.stack([padded[i * step :][:size] for i in range(blocks)]),
         )
         rise = np.linspace(0, 1, seam, dtype=np.float32)
@@ -163,13 +164,13 @@ class SINGFamily(_SING):
         """See `Family.build`."""
         return sing(config)
 
-    def fitted(self, config: SINGConfig, held: Extracted) -> SINGConfig:
+    def fitted(self, config: SINGConfig, dataset: Extracted) -> SINGConfig:
         """See `Family.fitted`.
 
         Raises:
             InputError: the pitch of a note is not known.
         """
-        for clip in held.clips:
+        for clip in dataset.clips:
             if clip.note.pitch is None:
                 raise InputError(
                     "SING is told the pitch of every note. Received: "
@@ -179,7 +180,7 @@ class SINGFamily(_SING):
                 )
         return replace(
             config,
-            instruments=len(held.instruments),
+            instruments=len(dataset.instruments),
             velocities=_VELOCITIES,
         )
 
@@ -222,9 +223,11 @@ class SINGFamily(_SING):
         """See `Family.examples`."""
         return sing_notes(config, _SHIFT)
 
-    def whole(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
+    def whole(self, config: SINGConfig, dataset: Extracted) -> tuple[Any, Any]:
         """See `Family.whole`."""
-        return note_symbols(config, held.labels()), self.sounds(config, held)
+        return note_symbols(config, dataset.labels()), self.sounds(
+            config, dataset
+        )
 
     def _generator(
         self,
@@ -242,26 +245,28 @@ class SINGFamily(_SING):
         scale = float(np.sqrt(np.mean(latents**2)))
         return latent_distance(config, autoencoder, max(scale, 1e-6))
 
-    def _latents(self, config: SINGConfig, held: Extracted) -> tuple[Any, Any]:
+    def _latents(
+        self, config: SINGConfig, dataset: Extracted
+    ) -> tuple[Any, Any]:
         """Returns `whole` of the second stage."""
-        x, audio = self.whole(config, held)
+        x, audio = self.whole(config, dataset)
         none = (len(audio), config.frames, config.latent)
         return {**x, "audio": audio}, np.zeros(none, np.float32)
 
     def play(
-        self, playing: Playing, notes: Sequence[NoteEvent]
-    ) -> list[np.ndarray]:
+        self, instrument: Instrument, notes: Sequence[NoteEvent]
+    ) -> list[Floats]:
         """See `Family.play`: each as long as it is held, then faded."""
-        rate = playing.settings.sample_rate
-        longest = playing.config.samples / rate
+        rate = instrument.settings.sample_rate
+        longest = instrument.config.samples / rate
         for note in notes:
             if note.seconds > longest:
                 raise InputError(
                     f"SING makes sounds of {longest:.1f} s. Received: a note "
                     f"of {note.seconds:.1f} s. Play shorter notes."
                 )
-        velocities = [playing.nearest(note)[2] for note in notes]
-        pitches = playing.known().labels[:, 1]
+        velocities = [instrument.nearest(note)[2] for note in notes]
+        pitches = instrument.known().labels[:, 1]
         strange = {
             note.pitch
             for note in notes
@@ -275,10 +280,12 @@ class SINGFamily(_SING):
                 "piece."
             )
         told = [
-            (playing.instrument, note.pitch, velocity)
+            (instrument.number, note.pitch, velocity)
             for note, velocity in zip(notes, velocities, strict=True)
         ]
-        made = self.predicted(playing.model, note_symbols(playing.config, told))
+        made = self.predicted(
+            instrument.model, note_symbols(instrument.config, told)
+        )
         release = np.arange(round(RELEASE * rate)) / (RELEASE * rate)
         fall = (10 ** (-_FALL / 20 * release)).astype(np.float32)
         sounds = []
@@ -290,10 +297,10 @@ class SINGFamily(_SING):
             sounds.append(played)
         return sounds
 
-    def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
-        """See `Family.again`."""
+    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
+        """See `Family.resynthesize`."""
         raise InputError(
-            "SING plays notes; its auto-encoder alone makes sounds again. "
+            "SING plays notes; its auto-encoder alone resynthesises sounds. "
             "Received: a sound. Give notes (--notes, --midi), or train "
             "--model sing-autoencoder."
         )

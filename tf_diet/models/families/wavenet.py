@@ -8,20 +8,21 @@ import keras
 import numpy as np
 
 from tf_diet.audio import baselines, features, mu_law
+from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.metrics import BitsPerSample
-from tf_diet.audio.scores import NoteEvent
-from tf_diet.audio.templates import gain
+from tf_diet.audio.note_contours import gain
+from tf_diet.audio.note_events import NoteEvent
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_family
 from tf_diet.models.examples import Make, wavenet_examples
 from tf_diet.models.families.base import (
     RELEASE,
     Family,
-    Playing,
+    Instrument,
     frames_of,
 )
-from tf_diet.models.wavenet import WaveNetConfig, wavenet
+from tf_diet.models.wavenet_network import WaveNetConfig, wavenet
 from tf_diet.models.wavenet_sampling import generate
 
 _BITS = "bits a sample"
@@ -39,8 +40,8 @@ class WaveNetFamily(Family):
     batch = 2
     epoch = 2000
 
-    def courses(self, config: WaveNetConfig) -> tuple[str, ...]:
-        """See `Family.courses`."""
+    def contours(self, config: WaveNetConfig) -> tuple[str, ...]:
+        """See `Family.contours`."""
         return ("log_mel",) if config.conditioning else ()
 
     def settings(self, config: WaveNetConfig, seconds: float) -> Settings:
@@ -58,9 +59,11 @@ class WaveNetFamily(Family):
             config, frames=least, shift=_SHIFT, noise=2.0, unheard=1.0
         )
 
-    def whole(self, config: WaveNetConfig, held: Extracted) -> tuple[Any, Any]:
+    def whole(
+        self, config: WaveNetConfig, dataset: Extracted
+    ) -> tuple[Any, Any]:
         """See `Family.whole`."""
-        found = held.arrays(["audio", "log_mel", "instrument"])
+        found = dataset.arrays(["audio", "log_mel", "instrument"])
         codes = mu_law.encode(found["audio"], config.classes)
         inputs, targets = mu_law.teacher(codes, config.classes)
         x: dict[str, Any] = {"codes": inputs}
@@ -79,41 +82,41 @@ class WaveNetFamily(Family):
         return 2e-3 if config.channels <= 32 else 1e-3
 
     def figures(
-        self, model: keras.Model, config: WaveNetConfig, held: Extracted
+        self, model: keras.Model, config: WaveNetConfig, dataset: Extracted
     ) -> dict[str, float]:
         """See `Family.figures`."""
-        x, y = self.whole(config, held)
+        x, y = self.whole(config, dataset)
         model.compile(loss=self.loss(config), jit_compile=False)
         bits = float(model.evaluate(x, y, batch_size=1, verbose=0))
-        return {_BITS: bits, **self._drawn(model, config, held)}
+        return {_BITS: bits, **self._drawn(model, config, dataset)}
 
     def _drawn(
-        self, model: keras.Model, config: WaveNetConfig, held: Extracted
+        self, model: keras.Model, config: WaveNetConfig, dataset: Extracted
     ) -> dict[str, float]:
         """Returns how notes are that it draws, told the frames of others."""
-        held = self.heard(held)
-        if not (config.conditioning and len(held)):
+        dataset = self.heard(dataset)
+        if not (config.conditioning and len(dataset)):
             return {}
-        found = held.arrays(["audio", "log_mel", "instrument"])
+        found = dataset.arrays(["audio", "log_mel", "instrument"])
         made = _drawn(
-            Playing(model, config, held.settings),
+            Instrument(model, config, dataset.settings),
             found["log_mel"],
             found["instrument"],
         )
         y = found["audio"]
         return {
             **self.heard_apart(config, y, made),
-            **self.in_tune(held, y, made),
+            **self.in_tune(dataset, y, made),
         }
 
     def baselines(
-        self, config: WaveNetConfig, train: Extracted, held: Extracted
+        self, config: WaveNetConfig, train: Extracted, dataset: Extracted
     ) -> dict[str, dict[str, float]]:
         """See `Family.baselines`: codes by how common they are."""
         classes = config.classes
         known, codes = (
             mu_law.encode(part.arrays(["audio"])["audio"], classes)
-            for part in (train, held)
+            for part in (train, dataset)
         )
         return {
             "bigram": {_BITS: baselines.bigram_bits(known, codes, classes)},
@@ -122,34 +125,34 @@ class WaveNetFamily(Family):
         }
 
     def play(
-        self, playing: Playing, notes: Sequence[NoteEvent]
-    ) -> list[np.ndarray]:
+        self, instrument: Instrument, notes: Sequence[NoteEvent]
+    ) -> list[Floats]:
         """See `Family.play`."""
-        courses = [self._course(playing, note) for note in notes]
-        longest = max(map(len, courses))
+        contours = [self._contour(instrument, note) for note in notes]
+        longest = max(map(len, contours))
         frames = np.stack(
             [
-                np.pad(course, ((0, longest - len(course)), (0, 0)))
-                for course in courses
+                np.pad(contour, ((0, longest - len(contour)), (0, 0)))
+                for contour in contours
             ]
         )
-        made = _drawn(playing, frames, playing.instrument)
-        hop = playing.config.hop
+        made = _drawn(instrument, frames, instrument.number)
+        hop = instrument.config.hop
         return [
-            sound[: len(course) * hop]
-            for sound, course in zip(made, courses, strict=True)
+            sound[: len(contour) * hop]
+            for sound, contour in zip(made, contours, strict=True)
         ]
 
-    def _course(self, playing: Playing, note: NoteEvent) -> np.ndarray:
+    def _contour(self, instrument: Instrument, note: NoteEvent) -> Floats:
         """Returns the frames of a note, from those of the nearest one."""
-        if not playing.config.conditioning:
+        if not instrument.config.conditioning:
             raise InputError(
                 "This WaveNet is not told what to play. Received: notes, for "
                 "a model with conditioning=0. Train one with frames, or draw "
                 "from it with tf_diet.models.generate."
             )
-        known = playing.known()
-        nearest, pitch, velocity = playing.nearest(note)
+        known = instrument.known()
+        nearest, pitch, velocity = instrument.nearest(note)
         higher = note.pitch - pitch
         if abs(higher) > _SHIFT:
             raise InputError(
@@ -158,43 +161,45 @@ class WaveNetFamily(Family):
                 f"MIDI {note.pitch}; the nearest it knows of this instrument "
                 f"is {pitch}. Transpose the piece."
             )
-        hop = playing.config.hop
+        hop = instrument.config.hop
         level = 100 * (known.features["log_mel"][nearest].max(axis=-1) - 1)
-        found = known.course(
+        found = known.contour(
             nearest,
             "log_mel",
-            frames_of(note.seconds, playing.settings, hop),
-            frames_of(RELEASE, playing.settings, hop),
+            frames_of(note.seconds, instrument.settings, hop),
+            frames_of(RELEASE, instrument.settings, hop),
             level,
         )
         louder = features.amplified(found, gain(note.velocity, velocity))
-        rate = playing.settings.sample_rate
+        rate = instrument.settings.sample_rate
         return (
             features.pitch_shifted(louder, higher, rate) if higher else louder
         )
 
-    def again(self, playing: Playing, audio: np.ndarray) -> np.ndarray:
-        """See `Family.again`: drawn anew, told its frames."""
-        if not playing.config.conditioning:
+    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
+        """See `Family.resynthesize`: drawn anew, told its frames."""
+        if not instrument.config.conditioning:
             raise InputError(
                 "This WaveNet is not told what to play. Received: a sound, "
                 "for a model with conditioning=0."
             )
-        rate, hop = playing.settings.sample_rate, playing.config.hop
+        rate, hop = instrument.settings.sample_rate, instrument.config.hop
         frames = features.log_mel(audio[: len(audio) // hop * hop], rate, hop)
-        return _drawn(playing, frames[None], playing.instrument)[0]
+        return _drawn(instrument, frames[None], instrument.number)[0]
 
 
-def _drawn(playing: Playing, frames: np.ndarray, instrument: Any) -> np.ndarray:
+def _drawn(instrument: Instrument, frames: Floats, numbers: Any) -> Floats:
     told = None
-    if playing.config.instruments:
-        told = np.broadcast_to(instrument, len(frames))
+    if instrument.config.instruments:
+        told = np.broadcast_to(numbers, len(frames))
     codes = generate(
-        playing.model,
-        frames.shape[1] * playing.config.hop,
+        instrument.model,
+        frames.shape[1] * instrument.config.hop,
         conditioning=frames,
         instrument=told,
-        temperature=playing.temperature,
-        seed=playing.seed,
+        temperature=instrument.temperature,
+        seed=instrument.seed,
     )
-    return np.asarray(mu_law.decode(codes, playing.config.classes), np.float32)
+    return np.asarray(
+        mu_law.decode(codes, instrument.config.classes), np.float32
+    )

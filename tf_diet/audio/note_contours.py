@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How the notes of an instrument go: their features, kept for new notes.
+"""Contours of notes: their features over time, kept for new notes.
 
 A score says that a note is held for so long; a model that is told loudness or
-spectra frame by frame needs their course. That of the nearest training note
+spectra frame by frame needs their contour. That of the nearest training note
 is taken: its attack, its middle made as long as the note is held, its release.
 """
 
@@ -32,7 +32,7 @@ _HELD = 20.0
 
 
 @dataclass(frozen=True)
-class Templates:
+class NoteContours:
     """Features of some notes of a training set.
 
     Args:
@@ -47,15 +47,15 @@ class Templates:
     features: dict[str, Array]
 
     @classmethod
-    def of(cls, held: Extracted, names: Sequence[str]) -> "Templates":
+    def of(cls, dataset: Extracted, names: Sequence[str]) -> "NoteContours":
         """Takes the features of a set, of at most 512 of its notes.
 
         Args:
-            held: the training clips.
+            dataset: the training clips.
             names: of features, such as "f0"; without any, the labels of all
                 notes are taken.
         """
-        labels = held.labels()
+        labels = dataset.labels()
         if not names:
             return cls(labels, {})
         # The first of each instrument and pitch, then the second of each.
@@ -65,7 +65,7 @@ class Templates:
             seen[instrument, pitch] += 1
             turns.append(seen[instrument, pitch])
         chosen = np.sort(np.argsort(turns, kind="stable")[:_MOST])
-        some = replace(held, clips=tuple(held.clips[i] for i in chosen))
+        some = replace(dataset, clips=tuple(dataset.clips[i] for i in chosen))
         return cls(labels[chosen], some.arrays(names))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -75,7 +75,7 @@ class Templates:
             np.savez_compressed(temporary, **arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Templates":
+    def load(cls, path: str | os.PathLike[str]) -> "NoteContours":
         """Reads what `save` wrote.
 
         Raises:
@@ -112,7 +112,7 @@ class Templates:
         apart = np.abs(self.labels[theirs, 1:] - [pitch, velocity])
         return int(theirs[np.lexsort((apart[:, 1], apart[:, 0]))[0]])
 
-    def course(
+    def contour(
         self, note: int, name: str, held: int, release: int, level: ArrayLike
     ) -> Floats:
         """Returns a feature of a note, held for another time.

@@ -5,7 +5,7 @@ import mido
 import numpy as np
 import pytest
 
-from tf_diet.audio.scores import (
+from tf_diet.audio.note_events import (
     NoteEvent,
     midi_notes,
     mixed,

@@ -12,7 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
+from numpy.typing import ArrayLike
 
+from tf_diet.audio.arrays import Ints
 from tf_diet.audio.overlap_add import Frames, OverlapAdd
 from tf_diet.errors import InputError
 from tf_diet.models.presets import Preset
@@ -323,8 +325,11 @@ def encoder(autoencoder: keras.Model) -> keras.Model:
 
 
 def symbols(
-    config: SINGConfig, instrument: Any, pitch: Any, velocity: Any = 0
-) -> dict[str, np.ndarray]:
+    config: SINGConfig,
+    instrument: ArrayLike,
+    pitch: ArrayLike,
+    velocity: ArrayLike = 0,
+) -> dict[str, Ints]:
     """Returns what the generator takes for some notes.
 
     Args:
