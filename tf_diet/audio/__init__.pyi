@@ -3,7 +3,6 @@ from .clips import Clip as Clip
 from .clips import Extracted as Extracted
 from .clips import Settings as Settings
 from .extraction import extract as extract
-from .extraction import register_feature as register_feature
 from .log_power import LogPowerSpectralLoss as LogPowerSpectralLoss
 from .losses import MultiScaleSpectralLoss as MultiScaleSpectralLoss
 from .note_events import NoteEvent as NoteEvent

@@ -1,35 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Audio synthesisers to put on a diet."""
 
-from tf_diet.models.ddsp_network import (
-    DDSPConfig,
-    ddsp,
-    decoder,
-    static_envelope,
-)
-from tf_diet.models.sing_network import (
-    SINGConfig,
-    sing,
-    sing_autoencoder,
-    sing_generator,
-)
-from tf_diet.models.trained import Trained
-from tf_diet.models.trainer import train
-from tf_diet.models.wavenet_network import WaveNetConfig, wavenet
-from tf_diet.models.wavenet_sampling import generate
+from tf_diet.lazy_exports import attach
 
-__all__ = [
-    "DDSPConfig",
-    "SINGConfig",
-    "Trained",
-    "WaveNetConfig",
-    "ddsp",
-    "decoder",
-    "generate",
-    "sing",
-    "sing_autoencoder",
-    "sing_generator",
-    "static_envelope",
-    "train",
-    "wavenet",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
