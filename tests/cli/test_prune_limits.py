@@ -30,7 +30,7 @@ def widths(saved, tmp_path, capsys, *options):
     code, text = run(
         capsys,
         *("prune", saved / "net.keras", "--rate", 0.99, "--criterion"),
-        *("magnitude", "-o", tmp_path / "small.keras"),
+        *("magnitude", "--allow-less", "-o", tmp_path / "small.keras"),
         *("--plan", tmp_path / "plan.json", *options),
     )
     assert code == 0, text

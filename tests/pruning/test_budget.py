@@ -14,7 +14,7 @@ from keras import layers
 import tf_diet
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
-from tf_diet.pruning import prune as pruning
+from tf_diet.pruning import planner as pruning
 from tf_diet.pruning.budget import BOUNDS, Budget, disk_bytes, most_parameters
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.selection import scopes, select

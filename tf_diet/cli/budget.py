@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""How much to remove, on the command line: a share, or what may be left."""
+"""What to remove, on the command line: a share, a budget, or units."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from tf_diet.errors import InputError
 from tf_diet.pruning.budget import BOUNDS, Budget
 
 _NUMBER = re.compile(r"(\d[\d_]*\.?\d*(?:e\d+)?)\s*([kKMG]?)(i?B)?")
+_UNITS = re.compile(r"(\d+)(?:-(\d+))?")
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3}
 
 
 def add_goal(parser: Any) -> None:
-    """Adds `--rate` and the bounds of a budget."""
+    """Adds `--rate`, the bounds of a budget, and units to remove."""
     goal = parser.add_argument_group(
         "how much to remove",
         "Either a share, or one or more upper bounds, of which all are met. "
@@ -22,7 +24,8 @@ def add_goal(parser: Any) -> None:
     goal.add_argument(
         "--rate",
         type=float,
-        help="share of the parameters to remove, between 0 and 1",
+        help="share of the parameters to remove, between 0 and 1; constants "
+        "such as the kernels of a Fourier transform do not count",
     )
     goal.add_argument(
         "--parameters", metavar="N", help="how many weights may be left"
@@ -54,27 +57,74 @@ def add_goal(parser: Any) -> None:
         help="how often the model is called for a second of audio: the "
         "sample rate over the hop",
     )
+    goal.add_argument(
+        "--remove",
+        action="append",
+        metavar="NAME=UNITS",
+        help="remove these units and rank nothing: numbers and ranges, such "
+        "as conv1d=0,3,7-9, of the units of a group or of the channels that a "
+        "layer puts out; can be given more than once",
+    )
+    goal.add_argument(
+        "--plan-from",
+        metavar="FILE",
+        help="remove what a plan says that --plan wrote",
+    )
 
 
 def goal_of(args: Any) -> dict[str, Any]:
-    """Returns `rate` or `to`, as `tf_diet.plan` takes them.
+    """Returns `rate`, `to` or `remove`, as `tf_diet.plan` takes them.
+
+    Or `plan_from`, a file.
 
     Raises:
-        InputError: none or both are given, or a size cannot be read.
+        InputError: none or several are given, or one cannot be read.
     """
     texts = {n: t for n in BOUNDS if (t := getattr(args, n)) is not None}
-    if bool(texts) == (args.rate is not None):
-        given = [f"--{name.replace('_', '-')} {t}" for name, t in texts.items()]
-        rate = [] if args.rate is None else [f"--rate {args.rate}"]
+    options = {"rate": args.rate, **texts, "plan_from": args.plan_from}
+    given = [
+        f"--{name.replace('_', '-')} {value}"
+        for name, value in options.items()
+        if value is not None
+    ]
+    given += [f"--remove {text}" for text in args.remove or ()]
+    ways = (args.rate, texts or None, args.remove, args.plan_from)
+    if sum(way is not None for way in ways) != 1:
         raise InputError(
             "Say how much to remove, in one way. Received: "
-            f"{' '.join([*rate, *given]) or 'no goal'}. Pass --rate, the share "
-            "of the parameters that goes, or upper bounds: --parameters, "
-            "--flops, --disk-bytes, --ram-bytes."
+            f"{' '.join(given) or 'no goal'}. Pass --rate, the share of the "
+            "parameters that goes; or upper bounds: --parameters, --flops, "
+            "--disk-bytes, --ram-bytes; or units, by --remove or --plan-from."
         )
-    if args.rate is not None:
-        return {"rate": args.rate}
-    return {"to": bounds_of(args)}
+    if texts:
+        return {"to": bounds_of(args)}
+    if args.remove is not None:
+        return {"remove": units_of(args.remove)}
+    if args.plan_from is not None:
+        return {"plan_from": args.plan_from}
+    return {"rate": args.rate}
+
+
+def units_of(texts: Sequence[str]) -> dict[str, list[int]]:
+    """Reads units such as conv1d=0,3,7-9, by name.
+
+    Raises:
+        InputError: a text is not of that form.
+    """
+    found: dict[str, list[int]] = {}
+    for text in texts:
+        name, _, numbers = text.rpartition("=")
+        parts = [_UNITS.fullmatch(part.strip()) for part in numbers.split(",")]
+        if not name or None in parts:
+            raise InputError(
+                "--remove takes a name and numbers of units. Received: "
+                f"{text!r}. Write, say, --remove conv1d=0,3,7-9."
+            )
+        mine = found.setdefault(name, [])
+        for part in filter(None, parts):
+            first, last = int(part[1]), int(part[2] or part[1])
+            mine += range(first, last + 1)
+    return found
 
 
 def add_bounds(parser: Any, meaning: str) -> None:

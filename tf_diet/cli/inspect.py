@@ -4,10 +4,12 @@
     tf-diet inspect model.keras
     tf-diet inspect model.keras --picture graph.svg
     tf-diet inspect model.keras --no-exact
+    tf-diet inspect model.keras --group conv1d
 
 A row of the table is a group of units that can be removed one by one: the
 layers that make them all lose the same, and those that use them shrink along.
-Below it stands what cannot be removed, and the reason.
+Below it stands what cannot be removed, and the reason. --group lists every
+weight that shrinks when units of a group go, and what one unit saves.
 """
 
 import argparse
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tf_diet.cli.models import load_model
+from tf_diet.graph.details import details
+from tf_diet.graph.names import groups_named
 from tf_diet.graph.picture import picture
 from tf_diet.graph.show import describe
 from tf_diet.graph.show import inspect as inspect_model
@@ -30,6 +34,13 @@ def add_arguments(parser: Any) -> None:
         metavar="FILE",
         help="draw which groups feed which: .svg, .png or .pdf (needs "
         "Graphviz, else a .txt is written), .dot or .txt",
+    )
+    parser.add_argument(
+        "--group",
+        action="append",
+        metavar="NAME",
+        help="list what hangs on a group, by its name, that of a layer, or a "
+        "pattern ('*' is every group); can be given more than once",
     )
     add_graph_arguments(parser)
 
@@ -57,7 +68,13 @@ def run(args: Any) -> None:
     graph = inspect_model(
         load_model(args.model), exact=args.exact, probe=args.probe
     )
-    print(describe(graph, width=max(shutil.get_terminal_size().columns, 80)))
+    if args.group:
+        names = [groups_named(graph, name, "--group") for name in args.group]
+        flat = dict.fromkeys(name for found in names for name in found)
+        print("\n\n".join(map(repr, details(graph, list(flat)))))
+    else:
+        width = max(shutil.get_terminal_size().columns, 80)
+        print(describe(graph, width))
     if args.picture:
         written = picture(graph, args.picture)
         if written != args.picture:

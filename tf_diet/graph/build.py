@@ -222,6 +222,14 @@ class _Builder:
                 self.partition.freeze(vector, "it is an output of the model")
         roots = self.partition.roots()
         reasons = self.partition.reasons(roots)
+        kinds = {
+            reason: n
+            for n, reason in enumerate(dict.fromkeys(reasons.values()))
+        }
+        reason_of = np.full(len(roots), -1, np.int64)
+        reason_of[list(reasons)] = [
+            kinds[reason] for reason in reasons.values()
+        ]
         frozen = np.zeros(len(roots), bool)
         frozen[list(reasons)] = True
         group_of = np.full(len(roots), -1, np.int64)
@@ -264,6 +272,8 @@ class _Builder:
             signatures=tuple(self.signatures),
             group_of=group_of,
             unit_of=unit_of,
+            reasons=tuple(kinds),
+            reason_of=reason_of[roots],
             options=self.options,
         )
 

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: MIT
 """The channel graph: what of a model can be removed, and what goes with it."""
 
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tf_diet.errors import PlanError
+from tf_diet.errors import InputError, PlanError
 from tf_diet.graph import cost as costing
 from tf_diet.graph.calls import Walk
+from tf_diet.graph.composite import sublayers
 from tf_diet.graph.cost import Cost
 from tf_diet.graph.groups import Barrier, Group, Options, Pinned
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
-from tf_diet.graph.rule import Signature, rule_for
+from tf_diet.graph.rule import Signature, is_constant, rule_for
+
+if TYPE_CHECKING:
+    from tf_diet.graph.details import GroupDetails
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,8 @@ class ChannelGraph:
         signatures: the signature of each call, in order.
         group_of: the group of each label, -1 for none.
         unit_of: the unit of each label within its group.
+        reasons: why labels must live, each reason once.
+        reason_of: the reason of each label, -1 for none.
         options: what it was built with.
     """
 
@@ -50,6 +57,8 @@ class ChannelGraph:
     signatures: tuple[Signature, ...]
     group_of: Vector
     unit_of: Vector
+    reasons: tuple[str, ...]
+    reason_of: Vector
     options: Options
 
     def group(self, name: str) -> Group:
@@ -58,13 +67,44 @@ class ChannelGraph:
         Raises:
             PlanError: there is none.
         """
-        for group in self.groups:
-            if group.name == name:
-                return group
+        if name in self.by_name:
+            return self.by_name[name]
+        near = difflib.get_close_matches(str(name), self.by_name, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise PlanError(
             f"The model has no group of that name. Received: {name!r}. "
-            f"Its groups: {', '.join(g.name for g in self.groups)}."
+            f"Its groups: {', '.join(self.by_name) or 'none'}.{hint}"
         )
+
+    def details(self, name: str) -> "GroupDetails":
+        """Returns all that goes with the units of a group.
+
+        Args:
+            name: of the group, or of a layer that makes or passes on the
+                units of one group.
+
+        Raises:
+            InputError: the name stands for no group, or for several.
+
+        Example:
+            >>> tf_diet.inspect(model).details("conv1d")
+        """
+        # These rooms stand on this one.
+        from tf_diet.graph.details import details
+        from tf_diet.graph.names import groups_named, listed
+
+        names = groups_named(self, name, "details")
+        if len(names) > 1:
+            raise InputError(
+                "details are those of one group, and the name stands for "
+                f"several. Received: {name!r}. Pass one of: {listed(names)}."
+            )
+        return details(self, names)[0]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Group]:
+        """The groups by their names."""
+        return {group.name: group for group in self.groups}
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -82,6 +122,36 @@ class ChannelGraph:
                 stays *= int(np.sum(fixed))
             removable += int(np.prod(self.shapes[path])) - stays
         return removable / max(self.parameters(), 1)
+
+    @cached_property
+    def constants(self) -> Mapping[str, int]:
+        """The weights that no share of the parameters counts, by path.
+
+        Each with its number of elements; `tf_diet.plan` says which they are.
+        """
+        fixed = {
+            id(variable)
+            for call in self.walk.calls
+            for layer in sublayers(call.operation)
+            if is_constant(layer)
+            for variable in layer.variables
+        }
+        return {
+            path: int(np.prod(self.shapes[path]))
+            for path, variable in self.variables.items()
+            if (id(variable) in fixed or not variable.trainable)
+            and not self._removable(path)
+        }
+
+    def _removable(self, path: str) -> bool:
+        """Says whether a unit that may go lies on a weight."""
+        axes = [axis for axis in self.axes[path] if axis is not None]
+        return any((self.group_of[axis] >= 0).any() for axis in axes)
+
+    @cached_property
+    def counted(self) -> int:
+        """How many parameters a share of them counts: all but constants."""
+        return self.parameters() - sum(self.constants.values())
 
     @cached_property
     def everything(self) -> Mask:

@@ -95,6 +95,19 @@ class Pinned:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Parameters that stay, however much is asked for.
+
+    Args:
+        reason: what holds them.
+        parameters: how many elements of weights.
+    """
+
+    reason: str
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Options:
     """What a channel graph is built with.
 

@@ -104,10 +104,15 @@ class Rule(ABC):
             alone, so that a frame can be given by itself.
         loops_over_time: a call is a loop over the time steps, and can be
             compiled: it is, wherever it is run outside of a training.
+        constant: its weights are those of a fixed transform, such as the
+            kernels of a Fourier transform: where no removable unit lies on
+            them, the share of parameters to remove does not count them, also
+            if they are trainable.
     """
 
     pointwise_in_time: bool = False
     loops_over_time: bool = False
+    constant: bool = False
 
     @abstractmethod
     def signature(
@@ -235,6 +240,7 @@ class Rule(ABC):
 
 _RULES: dict[Any, Rule] = {}
 _BARRIERS: dict[str, str] = {}
+_CONSTANT: set[str] = set()
 _SHIPPED = "tf_diet.rules"
 _NO_RULE = "it has no pruning rule"
 _PREFIXES = {
@@ -304,7 +310,7 @@ def registered() -> list[Any]:
     return list(_RULES)
 
 
-def register_barrier(reason: str, *kinds: str) -> None:
+def register_barrier(reason: str, *kinds: str, constant: bool = False) -> None:
     """Files why operations stop the graph: no rule could ever be right.
 
     Names are enough, so that a kind need not exist in every Keras.
@@ -312,9 +318,20 @@ def register_barrier(reason: str, *kinds: str) -> None:
     Args:
         reason: reads on from "the layer stops the graph: ".
         kinds: names of the form of `kind_name`.
+        constant: see `Rule.constant`; that holds for subclasses as well.
     """
     for kind in kinds:
         _BARRIERS[kind] = reason
+    if constant:
+        _CONSTANT.update(kinds)
+
+
+def is_constant(operation: Any) -> bool:
+    """Says whether the weights of an operation are a fixed transform's."""
+    rule = rule_for(operation)
+    if rule is not None:
+        return rule.constant
+    return any(kind_name(k) in _CONSTANT for k in type(operation).__mro__)
 
 
 def kind_name(kind: type) -> str:

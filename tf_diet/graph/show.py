@@ -80,6 +80,7 @@ def describe(graph: Any, width: int = _WIDTH) -> str:
         "elements lie in a unit that may go",
         f"one call: {cost.flops:,} FLOPs, {cost.reads_writes:,} reads and "
         "writes (unknown sizes count one)",
+        *_constants(graph),
         *_pins("pinned", graph.pinned),
         *_pins("inexact", graph.inexact),
         *(
@@ -168,6 +169,15 @@ def shortened(names: Sequence[str], most: int) -> str:
     """Returns names as text, with a count in place of those past `most`."""
     more = f" +{len(names) - most}" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _constants(graph: ChannelGraph) -> list[str]:
+    """Returns a line of what no share of the parameters counts, if any."""
+    if not graph.constants:
+        return []
+    count = sum(graph.constants.values())
+    names = shortened(list(graph.constants), 3)
+    return [f"constant: {count:,} parameters that no rate counts: {names}"]
 
 
 def _pins(word: str, pins: Iterable[Pinned]) -> list[str]:

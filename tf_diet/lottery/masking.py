@@ -16,7 +16,9 @@ from tf_diet.errors import InputError
 from tf_diet.extensions import register_method
 from tf_diet.files import replacing
 from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.composite import sublayers
 from tf_diet.graph.groups import Member
+from tf_diet.graph.rule import is_constant
 from tf_diet.lottery.methods import Method, RoundContext
 from tf_diet.lottery.resets import Removal
 from tf_diet.lottery.run_folder import RunFolder
@@ -90,9 +92,11 @@ class Mask(Method):
         self, trained: keras.Model, old: Masks, context: RoundContext
     ) -> Masks:
         """Returns which weights are left after a round."""
-        goal, total = context.goal, context.lines[0].parameters
+        goal, full = context.goal, context.lines[0]
+        total = full.parameters - full.constants
         if isinstance(goal, Budget):
-            goal = 1 - goal.bounds()["parameters"] / total
+            asked = goal.bounds()["parameters"] - full.constants
+            goal = 1 - asked / max(total, 1)
         sizes = {path: mask.size for path, mask in old.items()}
         gone = min(ceil(goal * total - 1e-6), sum(sizes.values()) - len(sizes))
         values = {
@@ -184,8 +188,22 @@ def mask_path(folder: RunFolder, number: int) -> Any:
 
 
 def _nothing(model: keras.Model) -> Masks:
-    """Returns masks under which all weights are left."""
-    return {v.path: np.ones(v.shape, np.bool_) for v in kernels(model)}
+    """Returns masks under which all weights are left.
+
+    Those of a fixed transform, such as the kernels of a Fourier transform,
+    have no mask.
+    """
+    fixed = {
+        id(variable)
+        for layer in sublayers(model)
+        if is_constant(layer)
+        for variable in layer.variables
+    }
+    return {
+        v.path: np.ones(v.shape, np.bool_)
+        for v in kernels(model)
+        if id(v) not in fixed
+    }
 
 
 def read_masks(folder: RunFolder, number: int) -> Masks:

@@ -333,11 +333,20 @@ class Rounds:
         counted = {"parameters": cost.parameters}
         if kind == "round":
             counted |= self.method.figures(run, number, graph)
-        left = counted["parameters"]
+        if full is not None:
+            constants = full.constants
+        else:
+            # As the plans of the rounds will count them.
+            options = self.ranking.limits.options()
+            same = options == graph.options
+            ranked = graph if same else build(model, options)
+            constants = sum(ranked.constants.values())
+        left = counted["parameters"] - constants
+        whole = full.parameters - constants if full else left
         line = Round(
             round=number,
             **counted,
-            weights_left=left / full.parameters if full else 1.0,
+            weights_left=left / max(whole, 1) if full else 1.0,
             flops=cost.flops,
             disk_bytes=disk_bytes(graph, cost.parameters),
             ram_bytes=cost.peak_activation_bytes,
@@ -349,6 +358,7 @@ class Rounds:
             sparsity=sparsity,
             seconds={"training": round(trained.seconds, 2), **watch.seconds},
             widths={group.name: group.n_units for group in graph.groups},
+            constants=constants,
         )
         run.add(line, kind)
         self.board(run.rounds())

@@ -30,7 +30,8 @@ class Round:
     Args:
         round: its number; 0 is the full model.
         parameters: of the model.
-        weights_left: share of the full model's parameters.
+        weights_left: share of the full model's parameters, of those that
+            count: see `tf_diet.plan`.
         flops: of one call at batch 1, unknown sizes counted one.
         disk_bytes: about what a float32 `.tflite` file takes.
         ram_bytes: the largest input plus output of one call.
@@ -46,6 +47,7 @@ class Round:
         widths: units left in each group.
         removable_units: units that are wholly masked, where weights are
             masked and not trimmed; else None.
+        constants: how many of the parameters no share counts.
     """
 
     round: int
@@ -63,6 +65,7 @@ class Round:
     seconds: Mapping[str, float] = field(default_factory=dict)
     widths: Mapping[str, int] = field(default_factory=dict)
     removable_units: int | None = None
+    constants: int = 0
 
 
 @dataclass(frozen=True)

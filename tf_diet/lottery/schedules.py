@@ -3,8 +3,9 @@
 
 A schedule is called with a step, here the number of the round, and returns
 `(should_prune, sparsity)`: whether to prune at that step, and the share of
-the full model's parameters that is gone after it. So what tfmot makes, such as
-its `PolynomialDecay`, is one too. A schedule with a method `next` is asked
+the parameters that is gone after it, of those of the full model that count
+(see `tf_diet.plan`). So what tfmot makes, such as its `PolynomialDecay`, is one
+too. A schedule with a method `next` is asked
 that instead: it gets the rounds so far, and may answer with a `Budget` to
 meet in place of a share.
 """
@@ -32,7 +33,7 @@ class Line(Protocol):
 
     @property
     def weights_left(self) -> float:
-        """Share of the full model's parameters."""
+        """Share of the full model's parameters that count."""
 
     @property
     def flops(self) -> int:

@@ -128,3 +128,24 @@ def most_parameters(total: int, rate: float) -> int:
     """
     share = Fraction(repr(float(rate)))
     return floor(total * (1 - share))
+
+
+def nearest_rate(gone: int, total: int) -> float | None:
+    """Returns the largest rate, to four digits or so, that is reached.
+
+    Args:
+        gone: how many parameters go.
+        total: of how many.
+
+    Returns:
+        A rate for which `most_parameters` asks for no more than goes; None
+        where nothing goes.
+    """
+    if not 0 < gone <= total:
+        return None
+    for digits in range(4, 16):
+        whole = gone * 10**digits // total
+        if whole:
+            break
+    # A rate of 1 would leave nothing.
+    return min(whole, 10**digits - 1) / 10**digits

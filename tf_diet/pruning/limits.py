@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What pruning must respect: who stays, and how much of a layer may go."""
 
-import difflib
 import fnmatch
 import glob
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.groups import MINIMUM_WIDTH, Options
-from tf_diet.graph.labels import union
+from tf_diet.graph.names import held_labels, is_named, nothing, weighty
 from tf_diet.graph.parts import parts
 
 Pick: TypeAlias = str | keras.Layer | Callable[[keras.Layer], bool]
@@ -26,7 +25,6 @@ Units = Mapping[str, NDArray[np.bool_]]
 # Of every group that max_rate says nothing about, 2 % stay, whatever a scope
 # thinks of it: bottlenecks ruin models before the last parameters are gone.
 MAX_RATE = 0.98
-_LISTED = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +185,7 @@ class _Places:
         groups: list[str] = []
         if isinstance(pick, str):
             groups = fnmatch.filter(self.whole, pick)
-            found = [c for c in calls if _named(c, pick)]
+            found = [c for c in calls if is_named(c, pick)]
         elif isinstance(pick, keras.Layer):
             found = self.held_by(pick)
         elif callable(pick):
@@ -199,7 +197,7 @@ class _Places:
                 f"Received: {pick!r}. Pass, say, keep=['head*']."
             )
         if not groups and not found:
-            raise self.nothing("keep", getattr(pick, "name", pick))
+            raise nothing(self.graph, "keep", getattr(pick, "name", pick))
         parts = [(name, self.whole[name]) for name in groups]
         return [*parts, *(p for call in found for p in self.held(call).items())]
 
@@ -221,7 +219,7 @@ class _Places:
         """
         found = [call.layer_path for call in self.held_by(layer)]
         if not found:
-            raise self.nothing("keep", layer.name)
+            raise nothing(self.graph, "keep", layer.name)
         return found
 
     def counted(
@@ -239,34 +237,18 @@ class _Places:
         if not pattern:
             return list(self.whole.items())
         groups = fnmatch.filter(self.whole, pattern)
-        calls = [call for call in self.weighty() if _named(call, pattern)]
+        calls = [
+            call for call in weighty(self.graph) if is_named(call, pattern)
+        ]
         if not groups and not calls:
-            raise self.nothing(limit, pattern)
+            raise nothing(self.graph, limit, pattern)
         parts = [(name, self.whole[name]) for name in groups]
         return [*parts, *(p for call in calls for p in self.held(call).items())]
-
-    def weighty(self) -> list[Call]:
-        """Returns the calls of layers that have weights."""
-        calls = self.graph.walk.calls
-        return [c for c in calls if getattr(c.operation, "weights", ())]
 
     def held(self, call: Call) -> Units:
         """Returns the removable units that a call makes or passes on."""
         graph = self.graph
-        labels = graph.labels
-        signature = graph.signatures[call.index]
-        taken = [v for key in call.inputs for v in labels[key].known()]
-        given = [v for key in call.outputs for v in labels[key].known()]
-        # What is made inside and never seen outside, such as heads.
-        seen = {id(vector) for vector in (*taken, *given)}
-        hidden = {
-            id(axis): axis
-            for axes in signature.weights.values()
-            for axis in axes
-            if axis is not None and id(axis) not in seen
-        }
-        inside = np.setdiff1d(union(hidden.values()), union(taken))
-        mine = union([*given, inside])
+        mine = held_labels(graph, call)
         found = {}
         for number in np.unique(graph.group_of[mine]):
             if number >= 0:
@@ -275,32 +257,6 @@ class _Places:
                 units[graph.unit_of[mine[graph.group_of[mine] == number]]] = 1
                 found[group.name] = units
         return found
-
-    def nothing(self, limit: str, pick: Any) -> InputError:
-        """Returns the error of a name that stands for nothing."""
-        layers = dict.fromkeys(c.layer_path for c in self.weighty())
-        known = list(dict.fromkeys([*self.whole, *layers]))
-        near = difflib.get_close_matches(str(pick), known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return InputError(
-            f"{limit} points to nothing in the model. Received: {pick!r}. "
-            f"Groups: {listed(self.whole)}. "
-            f"Layers with weights: {listed(layers)}.{hint}"
-        )
-
-
-def listed(names: Any, most: int = _LISTED) -> str:
-    """Returns names as text, with a count in place of those past `most`."""
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "none") + more
-
-
-def _named(call: Call, pattern: str) -> bool:
-    """Says whether a layer, its path or what encloses it is called so."""
-    parts = call.layer_path.split("/")
-    paths = ["/".join(parts[: n + 1]) for n in range(len(parts))]
-    return bool(fnmatch.filter([*paths, parts[-1]], pattern))
 
 
 def _covers(

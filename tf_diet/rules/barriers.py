@@ -67,6 +67,7 @@ register_barrier(
     "layers.TFDIdentity",
     "layers.TextVectorization",
     "ops.MultiHot",
+    constant=True,
 )
 register_barrier(
     "it takes images and reads their colours",
