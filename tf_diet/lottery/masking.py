@@ -155,8 +155,9 @@ class _Masking:
     def apply(self, model: keras.Model) -> keras.Model:
         """Masks a model in place and returns it."""
         for variable in kernels(model):
-            mask = self.masks[variable.path].astype(variable.dtype)
-            variable.assign(variable * mask)
+            mask = self.masks.get(variable.path)
+            if mask is not None:
+                variable.assign(variable * mask.astype(variable.dtype))
         return model
 
 

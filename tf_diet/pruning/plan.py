@@ -4,7 +4,7 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,7 +24,15 @@ from tf_diet.graph.show import render, shortened
 from tf_diet.pruning.budget import Budget, nearest_rate
 from tf_diet.pruning.optimizer import compile_like
 from tf_diet.pruning.trim import trim_pairs
-from tf_diet.pruning.units import Numbers, PlannedUnit, gone, rows
+from tf_diet.pruning.units import (
+    FLOOR,
+    LOCKED,
+    UNSCORED,
+    Numbers,
+    PlannedUnit,
+    gone,
+    rows,
+)
 
 # Lists of numbers in JSON, a line each.
 _LISTS = re.compile(
@@ -61,6 +69,8 @@ class PruningPlan:
             could not see what the unit does, which then stays.
         scaled: by group, the scores as the scope compared them.
         locked: by group, the units that limits keep whatever their score.
+        spared: by group, the units that would have gone, had not so many of
+            their group or layer to stay.
         held: where the goal is not reached, what holds the parameters that
             count and are left.
     """
@@ -84,6 +94,7 @@ class PruningPlan:
     scores: Mapping[str, Numbers] = field(default_factory=dict)
     scaled: Mapping[str, Numbers] = field(default_factory=dict)
     locked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    spared: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     held: tuple[Held, ...] = ()
 
     @property
@@ -162,8 +173,14 @@ class PruningPlan:
             np.array(known.get(name, [None] * width), np.float64)
             for known in (self.scores, self.scaled)
         )
+        held_by: dict[str, Sequence[int]] = {
+            LOCKED: self.locked.get(name, ()),
+            FLOOR: self.spared.get(name, ()),
+        }
+        if name in self.scores:
+            held_by[UNSCORED] = np.flatnonzero(np.isnan(score)).tolist()
         going = gone(self.kept_units[name], width)
-        return rows(name, going, score, scaled, self.locked.get(name, ()))
+        return rows(name, going, score, scaled, held_by)
 
     @property
     def lawful(self) -> bool:
@@ -261,9 +278,9 @@ class PruningPlan:
         try:
             data = json.loads(text)
             # Older plans have no scores.
-            older = {"scores": {}, "scaled": {}, "locked": {}}
-            data = {**older, **data}
-            for name in ("kept_units", *older):
+            newer = ("scores", "scaled", "locked", "spared")
+            data = {**{name: {} for name in newer}, **data}
+            for name in ("kept_units", *newer):
                 data[name] = {g: tuple(v) for g, v in data[name].items()}
             data["held"] = tuple(Held(**h) for h in data.get("held", ()))
             for name in ("cost_before", "cost_after"):

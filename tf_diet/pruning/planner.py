@@ -2,7 +2,7 @@
 """How a plan is made: rank, order, cut where the goal is met, report."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -26,6 +26,7 @@ from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.scaling import Scaling
 from tf_diet.pruning.selection import (
     Kept,
+    Order,
     Scope,
     Values,
     check_order,
@@ -57,15 +58,47 @@ class Ranked:
         values: by group, as scopes compare them; infinite where a unit must
             stay.
         scaled: the same, also of units that limits keep.
+        order: the units that may go, those that go first in front.
     """
 
     scores: Scores
     values: Mapping[str, Floats]
     scaled: Mapping[str, Floats]
+    order: Order
 
     def seen(self) -> Seen:
         """Returns which units the criterion could score."""
         return {n: np.isfinite(v) for n, v in self.scores.values.items()}
+
+    def locked(self) -> dict[str, tuple[int, ...]]:
+        """Returns the units that stay although they have a score, by group."""
+        found = {}
+        for name, seen in self.seen().items():
+            held = np.flatnonzero(seen & ~np.isfinite(self.values[name]))
+            if len(held):
+                found[name] = tuple(held.tolist())
+        return found
+
+    def spared(self, kept: Kept, *, met: bool) -> dict[str, tuple[int, ...]]:
+        """Returns the units that were passed over, by group.
+
+        Args:
+            kept: what stays, of all groups.
+            met: whether the goal is; all units came up if not.
+        """
+        stays = {name: set(units.tolist()) for name, units in kept.items()}
+        passed: dict[str, list[int]] = {}
+        waiting: list[tuple[str, int]] = []
+        for name, unit in self.order:
+            if unit in stays[name]:
+                waiting.append((name, unit))
+                continue
+            for group, other in waiting:
+                passed.setdefault(group, []).append(other)
+            waiting.clear()
+        for group, other in () if met else waiting:
+            passed.setdefault(group, []).append(other)
+        return {name: tuple(sorted(mine)) for name, mine in passed.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,20 +147,22 @@ class Planner:
         strict = (BUDGETS if isinstance(goal, Budget) else RATES) not in short
         if strict and isinstance(goal, Budget):
             self.check_least(graph, goal, bounds)
-        if strict and not graph.groups:
+        if strict and isinstance(goal, float) and not graph.groups:
             everything = self.report(graph, None, {}, met=False)
             raise refused(everything, model.name)
         scores = rank_units(model, graph, data, self.criterion, seed=self.seed)
         scaled = _checked(scores, scale(scores.values, graph))
-        ranked = Ranked(scores, _comparable(scores, scaled, bounds), scaled)
-        order = order_of(ranked.values, graph)
+        values = _comparable(scores, scaled, bounds)
+        order = order_of(values, graph)
         check_order(order, graph)
-        order = [u for u in order if np.isfinite(ranked.values[u[0]][u[1]])]
+        order = [u for u in order if np.isfinite(values[u[0]][u[1]])]
+        ranked = Ranked(scores, values, scaled, order)
         met = self.met(graph)
         kept, done = select(graph, order, bounds, met, limits.round_to)
         if not done and isinstance(goal, Budget):
             # Where units of a group differ in cost, the dear ones can do it.
             order = dearest_first(graph, ranked.seen())
+            ranked = replace(ranked, order=order)
             kept, done = select(graph, order, bounds, met, limits.round_to)
         plan = self.report(graph, ranked, kept, met=done)
         if strict and not done:
@@ -234,7 +269,8 @@ class Planner:
             constants=dict(graph.constants),
             scores=_plain(scores.values) if scores else {},
             scaled=_plain(ranked.scaled) if ranked else {},
-            locked=_locked(ranked) if ranked else {},
+            locked=ranked.locked() if ranked else {},
+            spared=ranked.spared(kept, met=met) if ranked else {},
             held=holding(graph, limits, kept, seen) if not_reached else (),
         )
 
@@ -269,16 +305,6 @@ def _comparable(
     for bound in bounds:
         if bound.least >= bound.units.sum():
             found[bound.group][bound.units] = np.inf
-    return found
-
-
-def _locked(ranked: Ranked) -> dict[str, tuple[int, ...]]:
-    """Returns the units that stay although they have a score, by group."""
-    found = {}
-    for name, seen in ranked.seen().items():
-        held = seen & ~np.isfinite(ranked.values[name])
-        if held.any():
-            found[name] = tuple(np.flatnonzero(held).tolist())
     return found
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A plan unit by unit: who goes, with which score, and what keeps the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +58,7 @@ def rows(
     going: NDArray[np.int64],
     score: NDArray[np.float64],
     scaled: NDArray[np.float64],
-    locked: Sequence[int],
+    held_by: Mapping[str, Sequence[int]],
 ) -> list[PlannedUnit]:
     """Returns what is to be said of each unit of a group.
 
@@ -67,20 +67,15 @@ def rows(
         going: the units that go.
         score: of each unit, NaN where it has none.
         scaled: likewise.
-        locked: the units that limits keep.
+        held_by: by the reason, units that stay whatever their score.
     """
     goes = np.zeros(len(score), bool)
     goes[going] = True
     why = np.full(len(score), "", object)
-    if np.isfinite(score).any():
-        top = np.max(scaled[goes], initial=-np.inf)
-        why[scaled < top] = FLOOR
-        why[list(locked)] = LOCKED
-        why[np.isnan(score)] = UNSCORED
-        why[goes] = ""
+    for reason, units in held_by.items():
+        why[list(units)] = reason
+    numbers = zip(finite(score), finite(scaled), strict=True)
     return [
-        PlannedUnit(name, unit, bool(goes[unit]), a, b, str(why[unit]))
-        for unit, (a, b) in enumerate(
-            zip(finite(score), finite(scaled), strict=True)
-        )
+        PlannedUnit(name, unit, bool(goes[unit]), one, other, why[unit])
+        for unit, (one, other) in enumerate(numbers)
     ]
