@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 import tf_diet
+from tf_diet.errors import InputError
 from tf_diet.graph.build import build
 from tf_diet.graph.held import held
 from tf_diet.testing import randomise
@@ -64,6 +65,10 @@ def test_a_budget_of_parameters_is_of_all_of_them():
         model, to=tf_diet.Budget(parameters=bound), criterion="magnitude"
     )
     assert bound - 200 < plan.apply(model).count_params() <= bound
+    with pytest.raises(InputError, match=r"constants, on which .*\(4,224 p"):
+        tf_diet.plan(
+            model, to=tf_diet.Budget(parameters=9), criterion="magnitude"
+        )
 
 
 def test_what_is_frozen_and_can_go_counts():

@@ -56,6 +56,11 @@ def offered(error):
     return float(re.search(r"Pass rate=([\d.]+), ", str(error))[1])
 
 
+def least_of(error):
+    """Returns the parameters of the budget that a message says to pass."""
+    return int(re.search(r"Pass to=Budget\(parameters=(\d+)\)", str(error))[1])
+
+
 def test_nothing_to_prune_is_said_with_who_holds_it():
     with pytest.raises(InputError) as caught:
         # Nothing is ranked, so that data is not missed either.
@@ -124,6 +129,11 @@ def test_units_that_the_criterion_cannot_score_are_named():
     data = np.ones((8, 6, 4), "float32"), np.arange(8.0)
     with pytest.raises(InputError, match="the criterion cannot score them"):
         tf_diet.prune(model, data, rate=0.99)
+    with pytest.raises(InputError, match="cannot score them") as caught:
+        tf_diet.prune(model, "not looked at", to=Budget(parameters=5))
+    least = least_of(caught.value)
+    small = tf_diet.prune(model, data, to=Budget(parameters=least))
+    assert small.count_params() == least
 
 
 @functools.cache
@@ -227,9 +237,7 @@ def test_units_that_differ_in_cost_do_not_fail_a_budget_that_can_be_met():
             layer.set_weights([1e-3 * w for w in layer.get_weights()])
     with pytest.raises(InputError) as caught:
         prune(model, to=Budget(parameters=1), limits=Limits(min_width=7))
-    least = int(
-        re.search(r"Pass to=Budget\(parameters=(\d+)\)", str(caught.value))[1]
-    )
+    least = least_of(caught.value)
     small = prune(
         model, to=Budget(parameters=least), limits=Limits(min_width=7)
     )

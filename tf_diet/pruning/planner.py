@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How a plan is made: rank, order, cut where the goal is met, report."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -167,11 +167,11 @@ class Planner:
         plan = self.report(graph, ranked, kept, met=done)
         if strict and not done:
             if isinstance(goal, Budget):
-                raise below_least(goal, plan.spent, plan.held)
+                raise below_least(goal, plan.spent, plan.held, plan.constants)
             raise refused(plan, model.name)
         return plan, graph
 
-    def met(self, graph: ChannelGraph) -> Any:
+    def met(self, graph: ChannelGraph) -> Callable[[Mask], bool]:
         """Returns a function that says whether what lives meets the goal."""
         goal = self.goal
         if isinstance(goal, Budget):
@@ -207,7 +207,8 @@ class Planner:
         kept, done = select(graph, order, bounds, met, limits.round_to)
         if not done:
             costs = goal.costs(graph, graph.alive(kept))
-            raise below_least(goal, costs, holding(graph, limits, kept, seen))
+            held = holding(graph, limits, kept, seen)
+            raise below_least(goal, costs, held, graph.constants)
 
     def given(
         self, graph: ChannelGraph, remove: Mapping[str, Sequence[int]]

@@ -213,7 +213,10 @@ def refused(
 
 
 def below_least(
-    budget: Budget, costs: Mapping[str, float], held_by: Sequence[Held]
+    budget: Budget,
+    costs: Mapping[str, float],
+    held_by: Sequence[Held],
+    constants: Mapping[str, int],
 ) -> InputError:
     """Returns the error of a budget that cannot be met.
 
@@ -221,7 +224,13 @@ def below_least(
         budget: what was asked for.
         costs: of all that is left, for each bound.
         held_by: what holds it.
+        constants: what no rate counts, and budgets do.
     """
+    if constants:
+        # A budget is of all parameters.
+        count = sum(constants.values())
+        held_by = [*held_by, Held("constants, on which no unit lies", count)]
+        held_by = sorted(held_by, key=lambda h: -h.parameters)
     asked = budget.bounds()
     least = [
         f"{name} {costs[name]:,} (asked for {top:,})"
