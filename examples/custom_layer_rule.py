@@ -39,16 +39,11 @@ def main() -> None:
     for barrier in tf_diet.inspect(net).barriers:
         print(f"without a rule: {barrier.path} pins {barrier.n_frozen} units")
 
-    @tf_diet.register_rule(Gain)
-    class GainRule(tf_diet.Rule):
+    @tf_diet.register_rule(Gain, pointwise_in_time=True)
+    def gain(call, inputs, fresh):  # type: ignore[no-untyped-def]
         """Channels pass through, and the gain follows them."""
-
-        pointwise_in_time = True
-
-        def signature(self, call, inputs, fresh):  # type: ignore[no-untyped-def]
-            """Labels the gain like the channels."""
-            (x,) = inputs
-            return tf_diet.Signature([x], {"gain": (x.channels,)})
+        (x,) = inputs
+        return tf_diet.Signature([x], {"gain": (x.channels,)})
 
     check_rule(Gain(), (12, 6))
     small = tf_diet.prune(net, rate=0.5, criterion="magnitude")

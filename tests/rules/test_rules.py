@@ -10,7 +10,14 @@ from keras import layers, ops
 from layer_cases import CASES, ELSEWHERE, SEQUENCE
 
 from tf_diet.errors import InputError
-from tf_diet.graph.rule import Rule, Signature, register_rule, registered
+from tf_diet.graph.labels import Labels
+from tf_diet.graph.rule import (
+    Rule,
+    Signature,
+    register_rule,
+    registered,
+    rule_for,
+)
 from tf_diet.testing import assert_law, check_rule
 
 
@@ -102,6 +109,57 @@ def test_users_rule_and_a_wrong_one():
             return Signature([x], {"gain": (x.channels,)})
 
     check_rule(Gain(), SEQUENCE)
+
+
+def test_a_function_is_a_rule():
+    @register_rule(Gain, pointwise_in_time=True)
+    def wrong(call, inputs, fresh):
+        (x,) = inputs
+        return Signature([x], {"gain": (np.roll(x.channels, 1),)})
+
+    with pytest.raises(AssertionError, match="differ by"):
+        check_rule(Gain(), SEQUENCE)
+
+    @register_rule(Gain, pointwise_in_time=True)
+    def right(call, inputs, fresh):
+        (x,) = inputs
+        return Signature([x], {"gain": (x.channels,)})
+
+    check_rule(Gain(), SEQUENCE)
+    # The decorator gives the function back, to be used by other rules.
+    assert right(None, [Labels.none(2)], None).outputs[0].rank == 2
+    rule = rule_for(Gain())
+    assert rule.pointwise_in_time
+    assert not rule.loops_over_time
+
+    register_rule(Gain)(right)
+    assert not rule_for(Gain()).pointwise_in_time
+
+
+class NoRule:
+    pass
+
+
+class OwnRule(Rule):
+    def signature(self, call, inputs, fresh):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("rule", "pointwise", "said"),
+    [
+        (NoRule, False, "Received: the class NoRule"),
+        ("dense", False, "Received: 'dense'"),
+        (OwnRule(), False, "Pass a function"),
+        (OwnRule, True, "Write pointwise_in_time = True in the class"),
+    ],
+)
+def test_what_is_no_rule_is_refused(rule, pointwise, said):
+    before = rule_for(Gain())
+    with pytest.raises(InputError) as caught:
+        register_rule(Gain, pointwise_in_time=pointwise)(rule)
+    assert said in str(caught.value)
+    assert rule_for(Gain()) is before
 
 
 def test_rule_for_something_else_is_refused():

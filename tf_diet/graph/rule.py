@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -238,6 +238,9 @@ class Rule(ABC):
         )
 
 
+RuleFunction = Callable[[Call, Sequence[Labels], Fresh], Signature]
+Filed = TypeVar("Filed", bound=type[Rule] | RuleFunction)
+
 _RULES: dict[Any, Rule] = {}
 _BARRIERS: dict[str, str] = {}
 _CONSTANT: set[str] = set()
@@ -252,15 +255,31 @@ _PREFIXES = {
 }
 
 
-def register_rule(*kinds: Any) -> Callable[[type[Rule]], type[Rule]]:
+def register_rule(
+    *kinds: type | str, pointwise_in_time: bool = False
+) -> Callable[[Filed], Filed]:
     """Files a rule under layer classes or names of `keras.ops`.
+
+    A function is enough where the signature says it all; a class is needed
+    where a rule says more, such as how to rebuild the layer.
 
     Args:
         kinds: layer classes, or names such as "ops.Split" for operations of
             `keras.ops`, whose classes are not public.
+        pointwise_in_time: as the attribute of `Rule`, where the rule is a
+            function.
+
+    Returns:
+        A decorator of a subclass of `Rule`, or of a function
+        `rule(call, inputs, fresh) -> Signature`.
 
     Raises:
-        InputError: a kind is neither.
+        InputError: a kind or the rule is neither.
+
+    Example:
+        >>> @register_rule(keras.layers.Dropout, pointwise_in_time=True)
+        ... def dropout(call, inputs, fresh):
+        ...     return Signature(outputs=[inputs[0]])
     """
     for kind in kinds:
         if not isinstance(kind, type) and not str(kind).startswith("ops."):
@@ -270,9 +289,9 @@ def register_rule(*kinds: Any) -> Callable[[type[Rule]], type[Rule]]:
                 "the operation class, such as 'ops.Split'."
             )
 
-    def add(rule: type[Rule]) -> type[Rule]:
-        instance = rule()
-        if not rule.__module__.startswith(f"{_SHIPPED}."):
+    def add(rule: Filed) -> Filed:
+        instance = _made(rule, pointwise_in_time)
+        if not str(rule.__module__).startswith(f"{_SHIPPED}."):
             # So that what ships does not take its place later.
             _load_shipped()
         for kind in kinds:
@@ -280,6 +299,44 @@ def register_rule(*kinds: Any) -> Callable[[type[Rule]], type[Rule]]:
         return rule
 
     return add
+
+
+def _made(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
+    """Returns an instance of a rule class, or of one around a function."""
+    if isinstance(rule, type):
+        if not issubclass(rule, Rule):
+            raise InputError(
+                "A rule is a subclass of tf_diet.Rule or a function. "
+                f"Received: the class {rule.__name__}. Derive it from "
+                "tf_diet.Rule."
+            )
+        if pointwise:
+            raise InputError(
+                "A rule class says itself whether it is pointwise in time. "
+                f"Received: {rule.__name__} and pointwise_in_time=True. Write "
+                "pointwise_in_time = True in the class."
+            )
+        return rule()
+    if not callable(rule):
+        raise InputError(
+            "A rule is a subclass of tf_diet.Rule or a function. "
+            f"Received: {rule!r}. Pass a function of (call, inputs, fresh) "
+            "that returns a Signature."
+        )
+    function: RuleFunction = rule
+
+    class FunctionRule(Rule):
+        """A rule that is its signature and the defaults."""
+
+        pointwise_in_time = pointwise
+
+        def signature(
+            self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+        ) -> Signature:
+            """Returns what the function says."""
+            return function(call, inputs, fresh)
+
+    return FunctionRule()
 
 
 @cache

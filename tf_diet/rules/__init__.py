@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""All that is known of layers: one file a family, one class a layer."""
+"""All that is known of layers: one file for each family.
+
+A layer has a function where its signature says it all, and a class otherwise.
+"""
 
 from tf_diet.rules import (
     applications,

@@ -8,7 +8,7 @@ import keras
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Signature, register_rule
 
 _NAMES = (
     "celu",
@@ -82,18 +82,11 @@ def pin(call_path: str, activation: Any, units: Vector) -> list[Any]:
     return [(units, f"{call_path!r}: {reason}")] if reason else []
 
 
-@register_rule(keras.layers.PReLU)
-class PReLURule(Rule):
-    """A slope for each position, but for the axes that share theirs."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through; slopes follow the axes they lie along."""
-        (x,) = inputs
-        axes: list[Axis] = list(x.axes[1:])
-        for place in call.operation.shared_axes or ():
-            axes[place - 1] = None
-        return Signature(outputs=[x], weights={"alpha": tuple(axes)})
+@register_rule(keras.layers.PReLU, pointwise_in_time=True)
+def prelu(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Labels pass; slopes follow the axes that do not share theirs."""
+    (x,) = inputs
+    axes: list[Axis] = list(x.axes[1:])
+    for place in call.operation.shared_axes or ():
+        axes[place - 1] = None
+    return Signature(outputs=[x], weights={"alpha": tuple(axes)})

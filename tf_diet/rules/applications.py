@@ -35,27 +35,17 @@ class LayerScaleRule(Rule):
         )
 
 
-@register_rule(StochasticDepth)
-class StochasticDepthRule(Rule):
-    """Drops whole samples in training, in ConvNeXt."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through."""
-        return Signature(outputs=[inputs[0]])
+@register_rule(StochasticDepth, pointwise_in_time=True)
+def stochastic_depth(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Labels pass: whole samples are dropped in training (ConvNeXt)."""
+    return Signature(outputs=[inputs[0]])
 
 
-@register_rule(CustomScaleLayer)
-class CustomScaleRule(Rule):
-    """A sum of two, the second times a number, in InceptionResNet."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Ties both."""
-        return broadcast(call, inputs)
+@register_rule(CustomScaleLayer, pointwise_in_time=True)
+def custom_scale(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Ties the two that are added, one of them scaled (InceptionResNet)."""
+    return broadcast(call, inputs)

@@ -8,8 +8,14 @@ import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
-from tf_diet.graph.labels import Axis, Labels, Mask
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.labels import Labels, Mask
+from tf_diet.graph.rule import (
+    Fresh,
+    Rule,
+    Signature,
+    own_variables,
+    register_rule,
+)
 from tf_diet.rules.contraction import (
     Contraction,
     Index,
@@ -69,47 +75,38 @@ def given_masks(call: Call, inputs: Sequence[Labels]) -> list[Term]:
 
 
 @register_rule(keras.layers.Attention, keras.layers.AdditiveAttention)
-class AttentionRule(Rule):
-    """Attention without projections: query and key have channels in common.
+def attention(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Ties the channels of query and key; those of the value pass.
 
     Dead channels add nothing to a dot product, nor does tanh(0) to a sum.
     """
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Ties the channels of query and key; those of the value pass."""
-        given = bound(call)
-        query, value, *rest = (
-            operand(call, inputs, x) for x in given["inputs"]
-        )
-        key = rest[0] if rest else value
-        batch = [("batch", place) for place in range(len(query.shape) - 2)]
-        terms = {
-            "query": query.named([*batch, "row", "sum"]),
-            "key": key.named([*batch, "source", "sum"]),
-            "value": value.named([*batch, "source", "channels"]),
-        }
-        masks = given_masks(call, inputs)
-        ordered = bool(masks or given.get("use_causal_mask"))
-        solved = attend(call, terms, masks, ordered)
-        outputs = [
-            solved.labels([*batch, "row", "channels"]),
-            Labels((*solved.labels([*batch, "row"]).axes, None)),
-        ]
-        return Signature(
-            outputs=outputs[: len(call.outputs)],
-            weights=self.scale(call, solved.axes["sum"]),
-            ties=solved.ties,
-            frozen=solved.frozen,
-        )
-
-    def scale(self, call: Call, channels: Axis) -> dict[str, tuple[Axis, ...]]:
-        """Returns the labels of the weights: one for each channel, or one."""
-        return {
-            name: (channels,) * len(variable.shape)
-            for name, variable in self.weights(call.operation).items()
-        }
+    given = bound(call)
+    query, value, *rest = (operand(call, inputs, x) for x in given["inputs"])
+    key = rest[0] if rest else value
+    batch = [("batch", place) for place in range(len(query.shape) - 2)]
+    terms = {
+        "query": query.named([*batch, "row", "sum"]),
+        "key": key.named([*batch, "source", "sum"]),
+        "value": value.named([*batch, "source", "channels"]),
+    }
+    masks = given_masks(call, inputs)
+    ordered = bool(masks or given.get("use_causal_mask"))
+    solved = attend(call, terms, masks, ordered)
+    outputs = [
+        solved.labels([*batch, "row", "channels"]),
+        Labels((*solved.labels([*batch, "row"]).axes, None)),
+    ]
+    # The scale of an additive attention is one for each channel, or one.
+    scales = {
+        name: (solved.axes["sum"],) * len(variable.shape)
+        for name, variable in own_variables(call.operation).items()
+    }
+    return Signature(
+        outputs=outputs[: len(call.outputs)],
+        weights=scales,
+        ties=solved.ties,
+        frozen=solved.frozen,
+    )
 
 
 @register_rule("ops.DotProductAttention")

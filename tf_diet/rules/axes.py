@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Moving, turning, adding and dropping whole axes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -13,118 +13,117 @@ from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.outcomes import gone, pinned, places
 
 
-class _OrderRule(Rule):
-    """An operation that puts whole axes into another order."""
+def _in_order(x: Labels, order: Iterable[int]) -> Signature:
+    """Moves the labels like the axes.
 
-    def order(self, call: Call, rank: int) -> Sequence[int]:
-        """Returns, for each axis after it, which one it was before."""
-        raise NotImplementedError
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Moves the labels like the axes."""
-        (x,) = inputs
-        order = self.order(call, x.rank)
-        return Signature(outputs=[Labels(tuple(x.axes[p] for p in order))])
+    Args:
+        x: the labels before.
+        order: for each axis after it, which one it was before.
+    """
+    return Signature(outputs=[Labels(tuple(x.axes[place] for place in order))])
 
 
 @register_rule(keras.layers.Permute)
-class PermuteRule(_OrderRule):
+def permute(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Permutes all axes but the batch."""
-
-    def order(self, call: Call, rank: int) -> Sequence[int]:
-        """Returns the batch and then the dims."""
-        return [0, *call.operation.dims]
+    (x,) = inputs
+    return _in_order(x, [0, *call.operation.dims])
 
 
 @register_rule("ops.Transpose")
-class TransposeRule(_OrderRule):
-    """Permutes all axes."""
-
-    def order(self, call: Call, rank: int) -> Sequence[int]:
-        """Returns the axes; backwards when not given."""
-        given = call.operation.axes
-        if given is None:
-            return range(rank)[::-1]
-        return places(given, rank)
+def transpose(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Permutes all axes; backwards where none are given."""
+    (x,) = inputs
+    axes = call.operation.axes
+    every = range(x.rank)
+    return _in_order(x, every[::-1] if axes is None else places(axes, x.rank))
 
 
 @register_rule("ops.Moveaxis")
-class MoveaxisRule(_OrderRule):
-    """Puts some axes elsewhere."""
-
-    def order(self, call: Call, rank: int) -> Sequence[int]:
-        """Fills the other axes in between."""
-        source = places(call.operation.source, rank)
-        target = places(call.operation.destination, rank)
-        moved = dict(zip(target, source, strict=True))
-        rest = (place for place in range(rank) if place not in source)
-        return [moved[p] if p in moved else next(rest) for p in range(rank)]
+def moveaxis(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Puts some axes elsewhere; the others fill the places in between."""
+    (x,) = inputs
+    source = places(call.operation.source, x.rank)
+    target = places(call.operation.destination, x.rank)
+    moved = dict(zip(target, source, strict=True))
+    rest = (place for place in range(x.rank) if place not in source)
+    return _in_order(
+        x, [moved[p] if p in moved else next(rest) for p in range(x.rank)]
+    )
 
 
 @register_rule("ops.Swapaxes")
-class SwapaxesRule(_OrderRule):
+def swapaxes(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Swaps two axes."""
-
-    def order(self, call: Call, rank: int) -> Sequence[int]:
-        """Swaps them."""
-        order = list(range(rank))
-        one, other = call.operation.axis1 % rank, call.operation.axis2 % rank
-        order[one], order[other] = order[other], order[one]
-        return order
+    (x,) = inputs
+    order = list(range(x.rank))
+    one, other = call.operation.axis1 % x.rank, call.operation.axis2 % x.rank
+    order[one], order[other] = order[other], order[one]
+    return _in_order(x, order)
 
 
 @register_rule("ops.Rot90")
-class Rot90Rule(Rule):
-    """Turns a plane of two axes."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Turns the labels of these two axes, a quarter at a time."""
-        (x,) = inputs
-        axes = list(x.axes)
-        one, other = places(call.operation.axes, x.rank)
-        for _ in range(call.operation.k % 4):
-            turned = axes[other]
-            axes[other] = axes[one]
-            axes[one] = None if turned is None else turned[::-1]
-        return Signature(outputs=[Labels(tuple(axes))])
+def rot90(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Turns the plane of two axes, a quarter at a time."""
+    (x,) = inputs
+    axes = list(x.axes)
+    one, other = places(call.operation.axes, x.rank)
+    for _ in range(call.operation.k % 4):
+        turned = axes[other]
+        axes[other] = axes[one]
+        axes[one] = None if turned is None else turned[::-1]
+    return Signature(outputs=[Labels(tuple(axes))])
 
 
 @register_rule("ops.ExpandDims")
-class ExpandDimsRule(Rule):
-    """Adds axes of size 1."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Leaves a gap at each new axis."""
-        (x,) = inputs
-        given = call.operation.axis
-        count = len(given) if isinstance(given, list | tuple) else 1
-        new = places(given, x.rank + count)
-        old = iter(x.axes)
-        axes = [
-            None if place in new else next(old)
-            for place in range(x.rank + count)
-        ]
-        return Signature(outputs=[Labels(tuple(axes))])
+def expand_dims(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Adds axes of size 1, which have no labels."""
+    (x,) = inputs
+    given = call.operation.axis
+    count = len(given) if isinstance(given, list | tuple) else 1
+    new = places(given, x.rank + count)
+    old = iter(x.axes)
+    axes = [
+        None if place in new else next(old) for place in range(x.rank + count)
+    ]
+    return Signature(outputs=[Labels(tuple(axes))])
 
 
 @register_rule("ops.OneHot")
-class OneHotRule(Rule):
-    """Adds an axis of classes."""
+def one_hot(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Adds an axis of classes, which has no labels."""
+    (x,) = inputs
+    axes = list(x.axes)
+    axes.insert(call.operation.axis % (x.rank + 1), None)
+    return Signature(outputs=[Labels(tuple(axes))])
 
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Leaves a gap at the new axis."""
-        (x,) = inputs
-        axes = list(x.axes)
-        axes.insert(call.operation.axis % (x.rank + 1), None)
-        return Signature(outputs=[Labels(tuple(axes))])
+
+@register_rule("ops.Flip", "ops.Fliplr", "ops.Flipud")
+def flip(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Reverses the labels of some axes."""
+    (x,) = inputs
+    fixed = {"Fliplr": 1, "Flipud": 0}
+    axis = fixed.get(type(call.operation).__name__)
+    if axis is None:
+        axis = call.operation.axis
+    for place in places(axis, x.rank):
+        vector = x.axes[place]
+        x = x.at(place, None if vector is None else vector[::-1])
+    return Signature(outputs=[x])
+
+
+@register_rule("ops.Unstack")
+def unstack(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Drops an axis; units on it stay, since each becomes a tensor."""
+    (x,) = inputs
+    place = call.operation.axis % x.rank
+    rest = Labels((*x.axes[:place], *x.axes[place + 1 :]))
+    return Signature(
+        outputs=[rest] * len(call.outputs),
+        frozen=gone(call, [x.axes[place]], "makes a tensor of each"),
+    )
 
 
 @register_rule("ops.Squeeze")
@@ -156,25 +155,6 @@ class SqueezeRule(Rule):
             shape = call.input_specs[0].shape
             config["axis"] = [p for p, size in enumerate(shape) if size == 1]
         return config
-
-
-@register_rule("ops.Flip", "ops.Fliplr", "ops.Flipud")
-class FlipRule(Rule):
-    """Turns axes round."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Turns the labels round."""
-        (x,) = inputs
-        fixed = {"Fliplr": 1, "Flipud": 0}
-        axis = fixed.get(type(call.operation).__name__)
-        if axis is None:
-            axis = call.operation.axis
-        for place in places(axis, x.rank):
-            vector = x.axes[place]
-            x = x.at(place, None if vector is None else vector[::-1])
-        return Signature(outputs=[x])
 
 
 @register_rule("ops.Roll")
@@ -221,20 +201,3 @@ class RollRule(Rule):
         config["axis"] = tuple(shifts)
         config["shift"] = tuple(shifts.values())
         return config
-
-
-@register_rule("ops.Unstack")
-class UnstackRule(Rule):
-    """One tensor for each position of an axis."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Drops the axis; units on it stay, each is a tensor."""
-        (x,) = inputs
-        place = call.operation.axis % x.rank
-        rest = Labels((*x.axes[:place], *x.axes[place + 1 :]))
-        return Signature(
-            outputs=[rest] * len(call.outputs),
-            frozen=gone(call, [x.axes[place]], "makes a tensor of each"),
-        )

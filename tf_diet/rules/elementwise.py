@@ -200,25 +200,20 @@ class ClipRule(Rule):
         )
 
 
-@register_rule("ops.Digitize", "ops.IsIn", "ops.SearchSorted")
-class TableRule(Rule):
-    """Looks every value up in a table."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes the values' labels through; the table stays whole."""
-        sought = type(call.operation).__name__ == "SearchSorted"
-        value = call.args[1 if sought else 0]
-        if not isinstance(value, Slot):
-            return pinned(call, inputs, "looks constants up in it")
-        place = call.inputs.index(value.key)
-        table = [x for number, x in enumerate(inputs) if number != place]
-        axes = (axis for labels in table for axis in labels.axes)
-        frozen = gone(call, axes, "looks values up in it")
-        return Signature(outputs=[inputs[place]], frozen=frozen)
+@register_rule(
+    "ops.Digitize", "ops.IsIn", "ops.SearchSorted", pointwise_in_time=True
+)
+def table(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Labels of the values pass; the table they are looked up in stays."""
+    sought = type(call.operation).__name__ == "SearchSorted"
+    value = call.args[1 if sought else 0]
+    if not isinstance(value, Slot):
+        return pinned(call, inputs, "looks constants up in it")
+    place = call.inputs.index(value.key)
+    others = [x for number, x in enumerate(inputs) if number != place]
+    axes = (axis for labels in others for axis in labels.axes)
+    frozen = gone(call, axes, "looks values up in it")
+    return Signature(outputs=[inputs[place]], frozen=frozen)
 
 
 @register_rule(
@@ -232,53 +227,37 @@ class TableRule(Rule):
     keras.layers.SpatialDropout1D,
     keras.layers.SpatialDropout2D,
     keras.layers.SpatialDropout3D,
+    pointwise_in_time=True,
 )
-class PointwiseRule(Rule):
-    """A layer without weights that treats every value alone."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through."""
-        return Signature(outputs=[inputs[0]])
+def pointwise(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Labels pass: every value is treated alone, without weights."""
+    return Signature(outputs=[inputs[0]])
 
 
-@register_rule(keras.layers.Activation)
-class ActivationRule(Rule):
-    """An activation as a layer."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through; pins what softmax and the like mix."""
-        (x,) = inputs
-        activation = call.operation.activation
-        frozen = [
-            entry
-            for vector in x.known()
-            for entry in pin(call.path, activation, vector)
-        ]
-        return Signature(outputs=[x], frozen=frozen)
+@register_rule(keras.layers.Activation, pointwise_in_time=True)
+def activation(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Labels pass; softmax and others that mix channels pin them."""
+    (x,) = inputs
+    function = call.operation.activation
+    frozen = [
+        entry
+        for vector in x.known()
+        for entry in pin(call.path, function, vector)
+    ]
+    return Signature(outputs=[x], frozen=frozen)
 
 
 @register_rule(
-    keras.layers.Softmax, "ops.Softmax", "ops.LogSoftmax", "ops.Sparsemax"
+    keras.layers.Softmax,
+    "ops.LogSoftmax",
+    "ops.Softmax",
+    "ops.Sparsemax",
+    pointwise_in_time=True,
 )
-class SoftmaxRule(Rule):
-    """Normalises over an axis, so every unit of it matters to all others."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through; the axis normalised over is not exact."""
-        x = inputs[0]
-        over = places(call.operation.axis, x.rank)
-        axes = (x.axes[place] for place in over)
-        inexact = gone(call, axes, "normalises over this axis")
-        return Signature(outputs=[x], inexact=inexact)
+def softmax(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Labels pass; the axis that is normalised over is inexact."""
+    x = inputs[0]
+    over = places(call.operation.axis, x.rank)
+    axes = (x.axes[place] for place in over)
+    inexact = gone(call, axes, "normalises over this axis")
+    return Signature(outputs=[x], inexact=inexact)

@@ -7,37 +7,39 @@ import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Signature, register_rule
 from tf_diet.rules.outcomes import gone
 
 
-class _ImageRule(Rule):
-    """Lets the channels through and pins all else."""
+def _channel_axis(call: Call, x: Labels) -> int:
+    """Returns the axis of the channels of one image, or of several."""
+    size = getattr(call.operation, "size", None)
+    positions = len(size) if isinstance(size, tuple | list) else 2
+    first = call.operation.data_format == "channels_first"
+    return x.rank - 1 - (positions if first else 0)
 
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes what becomes of the channels."""
-        x, *others = inputs
-        size = getattr(call.operation, "size", None)
-        positions = len(size) if isinstance(size, tuple | list) else 2
-        first = call.operation.data_format == "channels_first"
-        place = x.rank - 1 - (positions if first else 0)
-        rest = [axis for p, axis in enumerate(x.axes) if p != place]
-        rest += [axis for other in others for axis in other.axes]
-        vector, ties = self.channels(call, x.axes[place])
-        rank = len(call.output_specs[0].shape)
-        return Signature(
-            outputs=[Labels.none(rank).at(place, vector)],
-            ties=ties,
-            frozen=gone(call, rest, "moves positions along this axis"),
-        )
 
-    def channels(
-        self, call: Call, vector: Axis
-    ) -> tuple[Axis, list[tuple[Vector, Vector]]]:
-        """Returns the channels after it, and which of them are tied."""
-        return vector, []
+def _passed(
+    call: Call,
+    inputs: Sequence[Labels],
+    channels: Axis,
+    ties: Sequence[tuple[Vector, Vector]] = (),
+) -> Signature:
+    """Lets what becomes of the channels through, and pins all else."""
+    x, *others = inputs
+    place = _channel_axis(call, x)
+    rest = [axis for p, axis in enumerate(x.axes) if p != place]
+    rest += [axis for other in others for axis in other.axes]
+    rank = len(call.output_specs[0].shape)
+    return Signature(
+        outputs=[Labels.none(rank).at(place, channels)],
+        ties=ties,
+        frozen=gone(call, rest, "moves positions along this axis"),
+    )
+
+
+def _channels(call: Call, x: Labels) -> Axis:
+    return x.axes[_channel_axis(call, x)]
 
 
 @register_rule(
@@ -48,35 +50,35 @@ class _ImageRule(Rule):
     "ops.PerspectiveTransform",
     "ops.Resize",
 )
-class PositionsOfImagesRule(_ImageRule):
-    """Every channel for itself."""
+def transformed_image(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Channels pass: each is transformed alone."""
+    return _passed(call, inputs, _channels(call, inputs[0]))
 
 
 @register_rule("ops.ExtractPatches", "ops.SpaceToDepth")
-class PatchesRule(_ImageRule):
-    """The positions of a patch lie one behind the other, all channels each."""
-
-    def channels(
-        self, call: Call, vector: Axis
-    ) -> tuple[Axis, list[tuple[Vector, Vector]]]:
-        """Returns the channels once for each position of a patch."""
-        if vector is None:
-            return None, []
-        operation = call.operation
-        if hasattr(operation, "block_size"):
-            return np.tile(vector, operation.block_size**2), []
-        return np.tile(vector, int(np.prod(operation.size))), []
+def patches(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Repeats the channels once for each position of a patch."""
+    channels = _channels(call, inputs[0])
+    if channels is not None:
+        block = type(call.operation).__name__ == "SpaceToDepth"
+        count = (
+            call.operation.block_size**2
+            if block
+            else int(np.prod(call.operation.size))
+        )
+        channels = np.tile(channels, count)
+    return _passed(call, inputs, channels)
 
 
 @register_rule("ops.DepthToSpace")
-class DepthToSpaceRule(_ImageRule):
-    """Channels become the positions of a block."""
-
-    def channels(
-        self, call: Call, vector: Axis
-    ) -> tuple[Axis, list[tuple[Vector, Vector]]]:
-        """Ties the channels that become one."""
-        if vector is None:
-            return None, []
-        first, *others = np.split(vector, call.operation.block_size**2)
-        return first, [(first, other) for other in others]
+def depth_to_space(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Ties the channels that become the positions of one block."""
+    channels = _channels(call, inputs[0])
+    if channels is None:
+        return _passed(call, inputs, None)
+    first, *others = np.split(channels, call.operation.block_size**2)
+    return _passed(call, inputs, first, [(first, other) for other in others])

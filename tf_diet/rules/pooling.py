@@ -41,28 +41,29 @@ from tf_diet.rules.outcomes import pinned
     keras.layers.ZeroPadding2D,
     keras.layers.ZeroPadding3D,
 )
-class PositionsRule(Rule):
-    """Changes how many positions there are, not the channels."""
+def positions(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Channels pass: only the number of positions changes."""
+    (x,) = inputs
+    layer = call.operation
+    rank = len(call.output_specs[0].shape)
+    if rank != x.rank:
+        # Keras foretells a wrong shape for some adaptive pooling.
+        return pinned(call, inputs, f"has {x.rank} axes and claims {rank}")
+    return Signature(
+        outputs=[spatial(layer, x, channels(layer, x))],
+        frozen=other_axes(layer, call, x),
+    )
+
+
+@register_rule(keras.layers.UpSampling1D)
+class UpSampling1DRule(Rule):
+    """Repeats time steps: a step reads the one that it would repeat."""
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
         """Passes the channels through."""
-        (x,) = inputs
-        layer = call.operation
-        rank = len(call.output_specs[0].shape)
-        if rank != x.rank:
-            # Keras foretells a wrong shape for some adaptive pooling.
-            return pinned(call, inputs, f"has {x.rank} axes and claims {rank}")
-        return Signature(
-            outputs=[spatial(layer, x, channels(layer, x))],
-            frozen=other_axes(layer, call, x),
-        )
-
-
-@register_rule(keras.layers.UpSampling1D)
-class UpSampling1DRule(PositionsRule):
-    """Repeats time steps: a step reads the one that it would repeat."""
+        return positions(call, inputs, fresh)
 
     def repeats(self, call: Call) -> int:
         """Returns the layer's size."""
@@ -87,18 +88,14 @@ class UpSampling1DRule(PositionsRule):
     keras.layers.GlobalMaxPooling2D,
     keras.layers.GlobalMaxPooling3D,
 )
-class GlobalPoolingRule(Rule):
-    """Leaves one value a channel."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes the channels through and drops the positions."""
-        x = inputs[0]
-        layer = call.operation
-        seen = channels(layer, x)
-        if layer.keepdims:
-            outputs = spatial(layer, x, seen)
-        else:
-            outputs = Labels((None, seen))
-        return Signature(outputs=[outputs], frozen=other_axes(layer, call, x))
+def global_pooling(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Channels pass, and positions go: one value is left for each channel."""
+    x = inputs[0]
+    layer = call.operation
+    seen = channels(layer, x)
+    outputs = (
+        spatial(layer, x, seen) if layer.keepdims else Labels((None, seen))
+    )
+    return Signature(outputs=[outputs], frozen=other_axes(layer, call, x))

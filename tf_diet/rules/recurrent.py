@@ -262,19 +262,15 @@ class ConvLSTMRule(_OneLayer):
 
 
 @register_rule(keras.layers.Masking)
-class MaskingRule(Rule):
-    """Marks time steps whose channels all have one value."""
+def masking(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Labels pass; where the value to skip is not zero, channels stay.
 
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through; any value but zero pins the channels.
-
-        A dead channel is zero: it never speaks against a step of zeros.
-        """
-        (x,) = inputs
-        value = call.operation.mask_value
-        exact = np.ndim(value) == 0 and value == 0
-        reason = "skips steps of a value other than zero"
-        frozen = [] if exact else gone(call, [x.channels], reason)
-        return Signature(outputs=[x], frozen=frozen)
+    A time step is skipped if all its channels have that value, and a dead
+    channel is zero: it never speaks against a step of zeros.
+    """
+    (x,) = inputs
+    value = call.operation.mask_value
+    exact = np.ndim(value) == 0 and value == 0
+    reason = "skips steps of a value other than zero"
+    frozen = [] if exact else gone(call, [x.channels], reason)
+    return Signature(outputs=[x], frozen=frozen)

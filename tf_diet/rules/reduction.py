@@ -8,74 +8,49 @@ import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector, meet
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Signature, register_rule
 from tf_diet.rules.outcomes import gone, pinned, places
 
 
-class _ReduceRule(Rule):
-    """Reduces over axes."""
-
-    def reduced(self, call: Call, rank: int) -> list[int]:
-        """Returns the axes that are reduced."""
-        operation = call.operation
-        axis = getattr(operation, "axis", getattr(operation, "axes", None))
-        return places(axis, rank)
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Drops the axes that are reduced."""
-        x = inputs[0]
-        over = self.reduced(call, x.rank)
-        keeps = bool(getattr(call.operation, "keepdims", False))
-        kept: list[Axis] = []
-        for place, axis in enumerate(x.axes):
-            if place not in over:
-                kept.append(axis)
-            elif keeps:
-                kept.append(None)
-        outputs = [
-            # Several quantiles come along an axis of their own, in front.
-            Labels((*(None,) * (len(spec.shape) - len(kept)), *kept))
-            for spec in call.output_specs
-        ]
-        vectors = [v for p in over if (v := x.axes[p]) is not None]
-        return self.judged(call, inputs, outputs, vectors)
-
-    def judged(
-        self,
-        call: Call,
-        inputs: Sequence[Labels],
-        outputs: list[Labels],
-        vectors: list[Vector],
-    ) -> Signature:
-        """Says what becomes of units that are reduced: zeros change nothing."""
-        return Signature(outputs=outputs)
+def _reduced(
+    call: Call, inputs: Sequence[Labels]
+) -> tuple[list[Labels], list[Vector]]:
+    """Returns the labels that are left, and those that are reduced."""
+    (x, *_), operation = inputs, call.operation
+    axis = getattr(operation, "axis", getattr(operation, "axes", None))
+    over = places(axis, x.rank)
+    keeps = bool(getattr(operation, "keepdims", False))
+    kept: list[Axis] = []
+    for place, axis in enumerate(x.axes):
+        if place not in over:
+            kept.append(axis)
+        elif keeps:
+            kept.append(None)
+    outputs = [
+        # Several quantiles come along an axis of their own, in front.
+        Labels((*(None,) * (len(spec.shape) - len(kept)), *kept))
+        for spec in call.output_specs
+    ]
+    return outputs, [v for p in over if (v := x.axes[p]) is not None]
 
 
 @register_rule("ops.Any", "ops.CountNonzero", "ops.Nansum", "ops.Sum")
-class SumRule(_ReduceRule):
-    """Zeros change nothing, so that units can go."""
+def sum_over(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Drops the axes that are reduced: their units can go, as zeros do."""
+    outputs, _ = _reduced(call, inputs)
+    return Signature(outputs)
 
 
 @register_rule("ops.Norm")
-class NormRule(_ReduceRule):
-    """A norm; of positive order, zeros change nothing."""
-
-    def judged(
-        self,
-        call: Call,
-        inputs: Sequence[Labels],
-        outputs: list[Labels],
-        vectors: list[Vector],
-    ) -> Signature:
-        """Pins units under a norm of negative order."""
-        order = call.operation.ord
-        exact = order in (None, "fro") or (
-            isinstance(order, int | float) and order >= 0
-        )
-        frozen = [] if exact else gone(call, vectors, "takes the least of it")
-        return Signature(outputs=outputs, frozen=frozen)
+def norm(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Drops axes, to which zeros add nothing; negative orders pin them."""
+    outputs, vectors = _reduced(call, inputs)
+    order = call.operation.ord
+    exact = order in (None, "fro") or (
+        isinstance(order, int | float) and order >= 0
+    )
+    frozen = [] if exact else gone(call, vectors, "takes the least of it")
+    return Signature(outputs, frozen=frozen)
 
 
 @register_rule(
@@ -102,29 +77,23 @@ class NormRule(_ReduceRule):
     "ops.Std",
     "ops.Var",
 )
-class StatisticRule(_ReduceRule):
-    """A statistic, in which every value counts, zeros too."""
+def statistic(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Drops axes; units on them are inexact, since zeros count too."""
+    outputs, vectors = _reduced(call, inputs)
+    weight = _weights_of_average(call)
+    if len(inputs) > 1 or np.ndim(weight) > 1:
+        return pinned(call, inputs, "weighs its values")
+    over = gone(call, vectors, "takes a statistic over this axis")
+    if np.ndim(weight):
+        return Signature(outputs, frozen=over)
+    return Signature(outputs, inexact=over)
 
-    def judged(
-        self,
-        call: Call,
-        inputs: Sequence[Labels],
-        outputs: list[Labels],
-        vectors: list[Vector],
-    ) -> Signature:
-        """Units it is taken over can go only at the price of the law."""
-        if len(inputs) > 1 or np.ndim(self.weight(call)) > 1:
-            return pinned(call, inputs, "weighs its values")
-        over = gone(call, vectors, "takes a statistic over this axis")
-        if np.ndim(self.weight(call)):
-            return Signature(outputs, frozen=over)
-        return Signature(outputs, inexact=over)
 
-    def weight(self, call: Call) -> Any:
-        """Returns the weights of an average, which are an argument."""
-        if type(call.operation).__name__ != "Average":
-            return None
-        return call.kwargs.get("weights", (*call.args, None, None)[1])
+def _weights_of_average(call: Call) -> Any:
+    """Returns the weights of an average, which are an argument."""
+    if type(call.operation).__name__ != "Average":
+        return None
+    return call.kwargs.get("weights", (*call.args, None, None)[1])
 
 
 @register_rule(
@@ -137,58 +106,41 @@ class StatisticRule(_ReduceRule):
     "ops.Prod",
     "ops.Trapezoid",
 )
-class PickRule(_ReduceRule):
-    """What a single value decides, or the place of a value."""
-
-    def judged(
-        self,
-        call: Call,
-        inputs: Sequence[Labels],
-        outputs: list[Labels],
-        vectors: list[Vector],
-    ) -> Signature:
-        """Pins the units that are reduced."""
-        reason = "is decided by each unit of this axis"
-        return Signature(outputs, frozen=gone(call, vectors, reason))
+def decided_by_each(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Drops axes and pins units on them: a single value, or place, decides."""
+    outputs, vectors = _reduced(call, inputs)
+    reason = "is decided by each unit of this axis"
+    return Signature(outputs, frozen=gone(call, vectors, reason))
 
 
-class _OverRule(Rule):
-    """Works along some axes and lets the others through."""
+def _works_along(
+    call: Call, inputs: Sequence[Labels], over: Sequence[int]
+) -> Signature:
+    """Pins the units on some axes and lets the others pass.
 
-    reason = "works along this axis"
-    last = 0
-
-    def over(self, call: Call, rank: int) -> list[int]:
-        """Returns the axes it works along: the last ones, or by `axis`."""
-        if self.last:
-            return list(range(rank - self.last, rank))
-        return places(call.operation.axis, rank)
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes the other axes; ties them where inputs are paired."""
-        first = inputs[0]
-        over = self.over(call, first.rank)
-        if getattr(call.operation, "axis", 0) is None:
-            return pinned(call, inputs, "works along all axes at once")
-        ties: list[tuple[Vector, Vector]] = []
-        frozen: list[tuple[Vector, str]] = []
-        reason = f"{call.path!r} pairs it with data"
-        for x in inputs[1:]:
-            pairs = zip(first.axes, x.axes, strict=True)
-            more_ties, more_frozen = meet(pairs, reason)
-            ties += more_ties
-            frozen += more_frozen
-        for x in inputs:
-            frozen += gone(call, [x.axes[p] for p in over], self.reason)
-        rest = [None if p in over else a for p, a in enumerate(first.axes)]
-        outputs = []
-        for spec in call.output_specs:
-            wider = len(spec.shape) - first.rank
-            axes = [*rest, *(None,) * wider] if wider >= 0 else rest[:wider]
-            outputs.append(Labels(tuple(axes)))
-        return Signature(outputs=outputs, ties=ties, frozen=frozen)
+    Where there are several inputs, their other axes are tied.
+    """
+    first = inputs[0]
+    ties: list[tuple[Vector, Vector]] = []
+    frozen: list[tuple[Vector, str]] = []
+    reason = f"{call.path!r} pairs it with data"
+    for x in inputs[1:]:
+        pairs = zip(first.axes, x.axes, strict=True)
+        more_ties, more_frozen = meet(pairs, reason)
+        ties += more_ties
+        frozen += more_frozen
+    for x in inputs:
+        mixed = [x.axes[p] for p in over]
+        frozen += gone(call, mixed, "works along this axis")
+    rest = [None if p in over else a for p, a in enumerate(first.axes)]
+    outputs = []
+    for spec in call.output_specs:
+        wider = len(spec.shape) - first.rank
+        axes = [*rest, *(None,) * wider] if wider >= 0 else rest[:wider]
+        outputs.append(Labels(tuple(axes)))
+    return Signature(outputs=outputs, ties=ties, frozen=frozen)
 
 
 @register_rule(
@@ -199,8 +151,12 @@ class _OverRule(Rule):
     "ops.Nancumprod",
     "ops.Sort",
 )
-class OrderRule(_OverRule):
-    """Every value has to do with its neighbours along the axis."""
+def order(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Pins units on the axis whose values depend on their neighbours."""
+    if call.operation.axis is None:
+        return pinned(call, inputs, "works along all axes at once")
+    over = places(call.operation.axis, inputs[0].rank)
+    return _works_along(call, inputs, over)
 
 
 @register_rule(
@@ -213,65 +169,52 @@ class OrderRule(_OverRule):
     "ops.ViewAsComplex",
     "ops.ViewAsReal",
 )
-class LastAxisRule(_OverRule):
-    """Works along the last axis."""
-
-    last = 1
+def last_axis(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Pins units on the last axis; the other axes pass."""
+    return _works_along(call, inputs, [inputs[0].rank - 1])
 
 
 @register_rule("ops.FFT2", "ops.IFFT2", "ops.ISTFT", "ops.Tril", "ops.Triu")
-class LastTwoAxesRule(_OverRule):
-    """Works on matrices of the last two axes."""
-
-    last = 2
+def last_two_axes(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Pins units on the last two axes; the other axes pass."""
+    rank = inputs[0].rank
+    return _works_along(call, inputs, [rank - 2, rank - 1])
 
 
 @register_rule("ops.Cumsum", "ops.Nancumsum")
-class CumsumRule(Rule):
-    """A running sum, to which zeros add nothing."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes labels through, unless all axes are flattened."""
-        if call.operation.axis is None:
-            return pinned(call, inputs, "runs over all axes at once")
-        return Signature(outputs=[inputs[0]])
+def cumsum(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Labels pass: zeros add nothing to a running sum."""
+    if call.operation.axis is None:
+        return pinned(call, inputs, "runs over all axes at once")
+    return Signature(outputs=[inputs[0]])
 
 
 @register_rule("ops.Diagonal", "ops.Trace")
-class DiagonalRule(Rule):
-    """Takes the diagonal of two axes."""
+def diagonal(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Pins two axes and lets the others pass.
 
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Passes the other axes; the diagonal comes last, if at all."""
-        (x,) = inputs
-        operation = call.operation
-        two = places((operation.axis1, operation.axis2), x.rank)
-        rest = [a for p, a in enumerate(x.axes) if p not in two]
-        missing = len(call.output_specs[0].shape) - len(rest)
-        return Signature(
-            outputs=[Labels((*rest, *(None,) * missing))],
-            frozen=gone(call, [x.axes[p] for p in two], "takes its diagonal"),
-        )
+    Their diagonal comes last, if it is kept at all.
+    """
+    (x,) = inputs
+    operation = call.operation
+    two = places((operation.axis1, operation.axis2), x.rank)
+    rest = [a for p, a in enumerate(x.axes) if p not in two]
+    missing = len(call.output_specs[0].shape) - len(rest)
+    return Signature(
+        outputs=[Labels((*rest, *(None,) * missing))],
+        frozen=gone(call, [x.axes[p] for p in two], "takes its diagonal"),
+    )
 
 
-@register_rule("ops.Glu")
-class GluRule(Rule):
-    """Half of an axis, gated by the other half."""
-
-    pointwise_in_time = True
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Ties each unit to the one that is its gate."""
-        (x,) = inputs
-        axis = call.operation.axis
-        vector = x.axes[axis]
-        if vector is None:
-            return Signature(outputs=[x])
-        values, gates = np.split(vector, 2)
-        return Signature(outputs=[x.at(axis, values)], ties=[(values, gates)])
+@register_rule("ops.Glu", pointwise_in_time=True)
+def glu(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Ties each unit of the first half of an axis to its gate."""
+    (x,) = inputs
+    axis = call.operation.axis
+    vector = x.axes[axis]
+    if vector is None:
+        return Signature(outputs=[x])
+    values, gates = np.split(vector, 2)
+    return Signature(outputs=[x.at(axis, values)], ties=[(values, gates)])

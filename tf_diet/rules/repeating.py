@@ -22,15 +22,12 @@ def _spreads(x: Labels, place: int, size: int | None) -> bool:
 
 
 @register_rule(keras.layers.RepeatVector)
-class RepeatVectorRule(Rule):
-    """(batch, channels) -> (batch, n, channels)."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Puts an axis without labels between."""
-        (x,) = inputs
-        return Signature(outputs=[Labels((x.axes[0], None, x.axes[1]))])
+def repeat_vector(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Puts an axis without labels between batch and channels."""
+    (x,) = inputs
+    return Signature(outputs=[Labels((x.axes[0], None, x.axes[1]))])
 
 
 @register_rule("ops.Repeat")
@@ -155,24 +152,19 @@ class BroadcastToRule(Rule):
 
 
 @register_rule("ops.Pad")
-class PadRule(Rule):
-    """Adds positions at the ends of axes."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Puts labels that stay round units; mirrored units are pinned."""
-        x = inputs[0]
-        operation = call.operation
-        widths = np.broadcast_to(np.asarray(operation.pad_width), (x.rank, 2))
-        axes: list[Axis] = []
-        frozen: list[tuple[Vector, str]] = []
-        for axis, (left, right) in zip(x.axes, widths.tolist(), strict=True):
-            if axis is not None and (left or right):
-                if operation.mode != "constant":
-                    frozen += gone(call, [axis], "mirrors its ends")
-                data = f"{call.path!r} adds it"
-                parts = fresh.fixed(left, data), axis, fresh.fixed(right, data)
-                axis = np.concatenate(parts)
-            axes.append(axis)
-        return Signature(outputs=[Labels(tuple(axes))], frozen=frozen)
+def pad(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Puts labels that stay around units; mirrored units are pinned."""
+    x = inputs[0]
+    operation = call.operation
+    widths = np.broadcast_to(np.asarray(operation.pad_width), (x.rank, 2))
+    axes: list[Axis] = []
+    frozen: list[tuple[Vector, str]] = []
+    for axis, (left, right) in zip(x.axes, widths.tolist(), strict=True):
+        if axis is not None and (left or right):
+            if operation.mode != "constant":
+                frozen += gone(call, [axis], "mirrors its ends")
+            data = f"{call.path!r} adds it"
+            parts = fresh.fixed(left, data), axis, fresh.fixed(right, data)
+            axis = np.concatenate(parts)
+        axes.append(axis)
+    return Signature(outputs=[Labels(tuple(axes))], frozen=frozen)

@@ -130,8 +130,31 @@ def _carry(
     result.axes[new[place]] = kept
 
 
-class _ReshapeRule(Rule):
-    """What all reshapes share: labels are carried by running it on them."""
+@register_rule("ops.Ravel")
+def ravel(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Carries the labels to one axis; what mixes two axes pins one."""
+    before, after = call.input_specs[0].shape, call.output_specs[0].shape
+    return reshaped(inputs[0], before, after).signature(call)
+
+
+@register_rule(keras.layers.Flatten)
+def flatten(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
+    """Carries positions and channels to one axis.
+
+    Channels that come first go last.
+    """
+    (x,) = inputs
+    before, after = call.input_specs[0].shape, call.output_specs[0].shape
+    if call.operation.data_format == "channels_first" and x.rank > 1:
+        order = [0, *range(2, x.rank), 1]
+        x = Labels(tuple(x.axes[place] for place in order))
+        before = tuple(before[place] for place in order)
+    return reshaped(x, before, after).signature(call)
+
+
+@register_rule(keras.layers.Reshape, "ops.Reshape")
+class ReshapeRule(Rule):
+    """Sizes are in the config and follow the living positions."""
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -139,33 +162,6 @@ class _ReshapeRule(Rule):
         """Carries the labels over; what mixes two axes pins one."""
         before, after = call.input_specs[0].shape, call.output_specs[0].shape
         return reshaped(inputs[0], before, after).signature(call)
-
-
-@register_rule("ops.Ravel")
-class RavelRule(_ReshapeRule):
-    """All axes on one, the batch too."""
-
-
-@register_rule(keras.layers.Flatten)
-class FlattenRule(_ReshapeRule):
-    """Positions and channels on one axis."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Carries the labels over; channels that come first go last."""
-        (x,) = inputs
-        before, after = call.input_specs[0].shape, call.output_specs[0].shape
-        if call.operation.data_format == "channels_first" and x.rank > 1:
-            order = [0, *range(2, x.rank), 1]
-            x = Labels(tuple(x.axes[place] for place in order))
-            before = tuple(before[place] for place in order)
-        return reshaped(x, before, after).signature(call)
-
-
-@register_rule(keras.layers.Reshape, "ops.Reshape")
-class ReshapeRule(_ReshapeRule):
-    """Sizes are in the config and follow the living positions."""
 
     def config(
         self, call: Call, signature: Signature, alive: Mask

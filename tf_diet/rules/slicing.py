@@ -344,33 +344,28 @@ class TakeRule(Rule):
 
 
 @register_rule("ops.TakeAlongAxis")
-class TakeAlongAxisRule(Rule):
-    """Takes positions of an axis, others at each place."""
-
-    def signature(
-        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-    ) -> Signature:
-        """Ties the other axes; units that may be taken stay."""
-        axis = call.operation.axis
-        if axis is None or len(inputs) < 2:
-            return pinned(call, inputs, "takes by number")
-        x, indices = inputs
-        place = axis % x.rank
-        ties: list[tuple[Vector, Vector]] = []
-        reason = f"{call.path!r} takes what a tensor says"
-        frozen = [(v, reason) for v in [x.axes[place]] if v is not None]
-        axes: list[Axis] = []
-        for number, (one, other) in enumerate(
-            zip(x.axes, indices.axes, strict=True)
-        ):
-            if number == place:
-                axes.append(other)
-                continue
-            axes.append(one)
-            if one is not None and other is not None and len(one) == len(other):
-                ties.append((one, other))
-            elif one is not None or other is not None:
-                frozen += [(v, reason) for v in (one, other) if v is not None]
-        return Signature(
-            outputs=[Labels(tuple(axes))], ties=ties, frozen=frozen
-        )
+def take_along_axis(
+    call: Call, inputs: Sequence[Labels], fresh: Fresh
+) -> Signature:
+    """Ties the other axes; units that may be taken stay."""
+    axis = call.operation.axis
+    if axis is None or len(inputs) < 2:
+        return pinned(call, inputs, "takes by number")
+    x, indices = inputs
+    place = axis % x.rank
+    ties: list[tuple[Vector, Vector]] = []
+    reason = f"{call.path!r} takes what a tensor says"
+    frozen = [(v, reason) for v in [x.axes[place]] if v is not None]
+    axes: list[Axis] = []
+    for number, (one, other) in enumerate(
+        zip(x.axes, indices.axes, strict=True)
+    ):
+        if number == place:
+            axes.append(other)
+            continue
+        axes.append(one)
+        if one is not None and other is not None and len(one) == len(other):
+            ties.append((one, other))
+        elif one is not None or other is not None:
+            frozen += [(v, reason) for v in (one, other) if v is not None]
+    return Signature(outputs=[Labels(tuple(axes))], ties=ties, frozen=frozen)
