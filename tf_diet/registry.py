@@ -20,6 +20,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
+def name_of(thing: object) -> str:
+    """Returns a name as it is, that of a class or function, or else a repr."""
+    if isinstance(thing, str):
+        return thing
+    return str(getattr(thing, "__name__", repr(thing)))
+
+
 class Registry(Generic[T]):
     """Named things of one kind: criteria, scopes, boards and so on.
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tf_diet.arrays import Array
 from tf_diet.convert.runtime import LiteRTRunner
-from tf_diet.convert.stepper import Array, Stepper
+from tf_diet.convert.stepper import Stepper
 from tf_diet.convert.tflite import TFLiteModel
 from tf_diet.errors import InputError
 

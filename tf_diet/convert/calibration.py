@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.convert.stepper import Array
+from tf_diet.arrays import Array
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.errors import InputError
 

@@ -4,10 +4,11 @@
 from collections.abc import Sequence
 
 from tf_diet import optional
+from tf_diet.arrays import Array
 from tf_diet.convert.arena import ample_arena, smallest_arena
 from tf_diet.convert.chatter import captured
 from tf_diet.convert.operators import check_micro
-from tf_diet.convert.stepper import Array, Stepper
+from tf_diet.convert.stepper import Stepper
 from tf_diet.convert.tflite import TFLiteModel
 from tf_diet.errors import ConversionError
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tf_diet.arrays import Array
 from tf_diet.convert.details import TensorDetails, state_pairs
 from tf_diet.errors import InputError
-
-Array = np.ndarray[Any, Any]
 
 
 class Stepper(ABC):

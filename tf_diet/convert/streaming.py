@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from tf_diet import files
+from tf_diet.arrays import Array
 from tf_diet.convert.details import NEXT, TensorDetails
-from tf_diet.convert.stepper import Array, Stepper
+from tf_diet.convert.stepper import Stepper
 from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.rule import rule_for

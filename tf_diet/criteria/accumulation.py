@@ -14,8 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Array, Ints
 from tf_diet.criteria import calibration
-from tf_diet.criteria.criterion import Accumulated, Array, Ints
+from tf_diet.criteria.criterion import Accumulated
 from tf_diet.criteria.order import by_content
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph

@@ -3,11 +3,8 @@
 
 import numpy as np
 
-from tf_diet.criteria.criterion import (
-    Criterion,
-    Floats,
-    Seen,
-)
+from tf_diet.arrays import Floats
+from tf_diet.criteria.criterion import Criterion, Seen
 from tf_diet.extensions import register_criterion
 from tf_diet.graph.groups import Group
 

@@ -24,13 +24,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tf_diet.arrays import Array, Floats, Ints
 from tf_diet.errors import InputError
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tf_diet.registry import name_of
 
 WINDOW = 1024
 BANDS = 40
@@ -198,11 +195,7 @@ def with_estimators(
         >>> with_estimators("one target an example", ["classes", "classes"])
         'one target an example; estimator: classes'
     """
-    names = [
-        name if isinstance(name, str) else getattr(name, "__name__", repr(name))
-        for name in chosen
-    ]
-    said = ", ".join(dict.fromkeys(names))
+    said = ", ".join(dict.fromkeys(map(name_of, chosen)))
     return f"{rule}; estimator: {said}" if said else rule
 
 

@@ -7,13 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from tf_diet.arrays import Array, Ints
 from tf_diet.errors import InputError
 from tf_diet.graph.calls import Walk
-
-Array = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
 
 # A dataset is read until it is used up or one of these is reached.
 MOST_EXAMPLES = 5000

@@ -7,17 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from tf_diet.arrays import Array, Floats, Ints
 from tf_diet.errors import InputError
 from tf_diet.extensions import criteria as criteria
 from tf_diet.extensions import register_criterion as register_criterion
 from tf_diet.graph.groups import Group
-from tf_diet.registry import snake_case
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tf_diet.registry import name_of, snake_case
 
 _REDUCE: dict[str, Callable[..., Floats]] = {
     "sum": np.nansum,
@@ -126,6 +122,10 @@ class Criterion(abc.ABC):
     blind: ClassVar[str] = ""
     # Of how many examples a gradient is taken at a time.
     batch_size: int = 32
+    # What of the targets is compared with units, and by how many positions a
+    # unit may come later than them; see `MutualInformation`.
+    target_features: Callable[[Array], Any] | None = None
+    lags: Sequence[int] = (0,)
 
     def __init__(self, reduce: str = "sum") -> None:
         self.reduce = reduce
@@ -199,9 +199,9 @@ class Criterion(abc.ABC):
     def settings(self) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data."""
         return {
-            name: getattr(value, "__name__", repr(value))
-            if not isinstance(value, str | int | float | bool | None)
-            else value
+            name: value
+            if isinstance(value, int | float | bool | None)
+            else name_of(value)
             for name, value in vars(self).items()
         }
 

@@ -8,12 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tf_diet.criteria.criterion import (
-    Array,
-    Criterion,
-    Floats,
-    Seen,
-)
+from tf_diet.arrays import Array, Floats
+from tf_diet.criteria.criterion import Criterion, Seen
 from tf_diet.criteria.weights import producers, rows_of
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_criterion

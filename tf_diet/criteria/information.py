@@ -6,13 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tf_diet.criteria.criterion import (
-    Array,
-    Criterion,
-    Floats,
-    Observed,
-    Seen,
-)
+from tf_diet.arrays import Array, Floats
+from tf_diet.criteria.criterion import Criterion, Observed, Seen
 from tf_diet.criteria.estimators import (
     Estimator,
     chosen,
@@ -21,6 +16,7 @@ from tf_diet.criteria.estimators import (
 )
 from tf_diet.extensions import register_criterion
 from tf_diet.graph.groups import Group
+from tf_diet.registry import name_of
 
 # Inputs wider than this are told by as many leading principal components.
 COMPONENTS = 16
@@ -78,7 +74,7 @@ class MutualInformation(Criterion):
 
     def estimators(self, sites: Sequence[Observed]) -> list[str]:
         """Returns the names of the estimators that the targets call for."""
-        return [_named(self._of(site)) for site in sites]
+        return [name_of(self._of(site)) for site in sites]
 
     def _of(self, site: Observed) -> str | Estimator:
         return chosen(self.method, _target(site), whole=site.whole)
@@ -160,7 +156,7 @@ class InputInformation(Criterion):
 
     def estimators(self, sites: Sequence[Observed]) -> list[str]:
         """Returns the names of the estimators that the inputs call for."""
-        return [_named(self._of(site)) for site in sites]
+        return [name_of(self._of(site)) for site in sites]
 
     def _of(self, site: Observed) -> str | Estimator:
         return chosen(self.method, _input(site))
@@ -173,11 +169,6 @@ def _components(inputs: Array) -> Array:
     centred = inputs.astype(np.float64) - inputs.mean(axis=0, dtype=float)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     return centred @ vectors[:, : -COMPONENTS - 1 : -1]
-
-
-def _named(method: str | Estimator) -> str:
-    named = getattr(method, "__name__", repr(method))
-    return method if isinstance(method, str) else named
 
 
 def _input(site: Observed) -> Array:

@@ -11,12 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from tf_diet.arrays import Ints
 from tf_diet.criteria.calibration import Calibration
-from tf_diet.criteria.criterion import Ints, Observed
+from tf_diet.criteria.criterion import Observed
 from tf_diet.criteria.observation import INPUT, Observer, View
 from tf_diet.graph.calls import TensorSpec
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group, Site
+from tf_diet.rules.convolution import channel_axis
 
 
 class InputObserver:
@@ -84,7 +86,7 @@ def _input(graph: ChannelGraph, site: Site) -> Site:
     """
     call = graph.walk.calls[site.call]
     spec = call.input_specs[0] if call.input_specs else TensorSpec((), "int32")
-    first = getattr(call.operation, "data_format", None) == "channels_first"
+    first = channel_axis(call.operation) == 1
     axis = 1 if first else max(len(spec.shape) - 1, 0)
     casts = getattr(call.operation, "autocast", True)
     numbers = casts and "float" in spec.dtype

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_diet.arrays import Array, Ints
 from tf_diet.criteria.alignment import Target
 from tf_diet.criteria.calibration import Calibration
-from tf_diet.criteria.criterion import Array, Ints, Observed
+from tf_diet.criteria.criterion import Observed
 from tf_diet.criteria.running import INPUT, Place, Runner
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph

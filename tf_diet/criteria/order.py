@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_diet.arrays import Array, Ints
 from tf_diet.criteria.calibration import MOST_BYTES, MOST_EXAMPLES
-from tf_diet.criteria.criterion import Array, Ints
 
 # So many examples are kept, however large one is.
 _FEWEST = 512

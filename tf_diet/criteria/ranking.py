@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Floats
 from tf_diet.criteria import calibration
 from tf_diet.criteria.accumulation import accumulate
 from tf_diet.criteria.alignment import Target, with_estimators
@@ -15,7 +16,6 @@ from tf_diet.criteria.calibration import Calibration
 from tf_diet.criteria.criterion import (
     Accumulated,
     Criterion,
-    Floats,
     Observed,
     Seen,
     Weight,
@@ -157,9 +157,9 @@ def _target(
     outputs = [graph.walk.tensors[key].shape for key in graph.walk.outputs]
     return Target(
         loaded.y,
-        getattr(chosen, "target_features", None),
+        chosen.target_features,
         outputs,
-        getattr(chosen, "lags", (0,)),
+        chosen.lags,
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Array, Ints
 from tf_diet.criteria.calibration import Calibration
-from tf_diet.criteria.criterion import Array, Ints
 from tf_diet.errors import InputError
 from tf_diet.graph.calls import Call, Slot, replay
 from tf_diet.graph.channels import ChannelGraph

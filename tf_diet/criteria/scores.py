@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_diet.criteria.criterion import Floats
+from tf_diet.arrays import Floats
 
 UNSEEN = "no tensor shows them"
 

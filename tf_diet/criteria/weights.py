@@ -9,12 +9,8 @@ import zlib
 
 import numpy as np
 
-from tf_diet.criteria.criterion import (
-    Criterion,
-    Floats,
-    Ints,
-    Seen,
-)
+from tf_diet.arrays import Floats, Ints
+from tf_diet.criteria.criterion import Criterion, Seen
 from tf_diet.extensions import register_criterion
 from tf_diet.graph.groups import Group, Member
 

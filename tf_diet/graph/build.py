@@ -2,8 +2,8 @@
 """From calls and rules to a channel graph: units, groups and barriers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+import keras
 import numpy as np
 
 from tf_diet.errors import InputError, UnsupportedModelError
@@ -28,6 +28,7 @@ from tf_diet.graph.labels import (
     touches,
     union,
 )
+from tf_diet.graph.operation import Args, Kwargs, Variable
 from tf_diet.graph.probe import passes
 from tf_diet.graph.rule import (
     Fresh,
@@ -40,7 +41,7 @@ from tf_diet.graph.rule import (
 from tf_diet.graph.walk import walk
 
 
-def build(model: Any, options: Options | None = None) -> ChannelGraph:
+def build(model: keras.Model, options: Options | None = None) -> ChannelGraph:
     """Builds the channel graph of a functional or Sequential model.
 
     Args:
@@ -57,7 +58,7 @@ def build(model: Any, options: Options | None = None) -> ChannelGraph:
     _check_plain(walked)
     builder = _Builder(walked, options)
 
-    def apply(call: Call, args: Any, kwargs: Any) -> Sequence[Labels]:
+    def apply(call: Call, args: Args, kwargs: Kwargs) -> Sequence[Labels]:
         inputs = [labels[key] for key in call.inputs]
         outputs = builder.visit(call, inputs)
         labels.update(zip(call.outputs, outputs, strict=True))
@@ -102,7 +103,7 @@ class _Builder:
         self.signatures: list[Signature] = []
         self.stops: list[tuple[Call, str, list[Vector]]] = []
         self.inexact: list[tuple[Vector, str]] = []
-        self.variables: dict[str, Any] = {}
+        self.variables: dict[str, Variable] = {}
         self.axes: dict[str, tuple[Axis, ...]] = {}
         self.roles: dict[tuple[str, int], str] = {}
         self.paths: dict[int, str] = {}
@@ -168,7 +169,7 @@ class _Builder:
     def add_weight(
         self,
         call: Call,
-        variable: Any,
+        variable: Variable,
         axes: tuple[Axis, ...],
         outputs: Vector,
     ) -> None:
@@ -368,7 +369,7 @@ def _made(signature: Signature) -> Vector:
     return union([outputs, *tied])
 
 
-def _path(call: Call, variable: Any) -> str:
+def _path(call: Call, variable: Variable) -> str:
     """Returns a variable's path below the nested models that hold it.
 
     Keras puts the names of some enclosing models in front, which it numbers.

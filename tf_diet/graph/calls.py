@@ -7,9 +7,13 @@ Label propagation, masking, trimming, observation and streaming are replays.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
+
+from tf_diet.graph.operation import Args, Kwargs, Operation, Shape
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -27,19 +31,19 @@ class Slot:
 class TensorSpec:
     """Shape and dtype of a tensor; unknown sizes are None, axis 0 is batch."""
 
-    shape: tuple[int | None, ...]
+    shape: Shape
     dtype: str
 
 
 def _filled(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], values: Mapping[int, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args: Args, kwargs: Mapping[str, Any], values: Mapping[int, object]
+) -> tuple[Args, Kwargs]:
     """Returns arguments with values in place of their slots."""
 
-    def place(x: Any) -> Any:
+    def place(x: object) -> object:
         return values[x.key] if isinstance(x, Slot) else x
 
-    filled: tuple[tuple[Any, ...], dict[str, Any]] = keras.tree.map_structure(
+    filled: tuple[Args, Kwargs] = keras.tree.map_structure(
         place, (args, dict(kwargs))
     )
     return filled
@@ -66,8 +70,8 @@ class Call:
 
     index: int
     path: str
-    operation: Any
-    args: tuple[Any, ...]
+    operation: Operation
+    args: Args
     kwargs: Mapping[str, Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -86,13 +90,11 @@ class Call:
         """The path as the name of a layer in a step model."""
         return self.path.replace("/", "_").replace(":", "_")
 
-    def fill(
-        self, values: Mapping[int, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def fill(self, values: Mapping[int, object]) -> tuple[Args, Kwargs]:
         """Returns the arguments with values in place of the slots."""
         return _filled(self.args, self.kwargs, values)
 
-    def told(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def told(self, kwargs: Mapping[str, Any]) -> Kwargs:
         """Adds what the nested model around it says of training.
 
         Keras passes that on to all that is inside, whatever they were told.
@@ -124,8 +126,8 @@ class Nest:
     """
 
     path: str
-    model: Any
-    args: tuple[Any, ...]
+    model: keras.Model
+    args: Args
     kwargs: Mapping[str, Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -142,9 +144,10 @@ class Nest:
         return f"<Nest {self.path} of calls {self.start} to {self.stop}>"
 
 
-Apply = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
-Inside = Callable[[Sequence[Any]], Mapping[int, Any]]
-Enter = Callable[[Nest, tuple[Any, ...], dict[str, Any], Inside], Any]
+# What calls and models return: values in any nesting.
+Apply = Callable[[Call, Args, Kwargs], Any]
+Inside = Callable[[Sequence[Value]], Mapping[int, Value]]
+Enter = Callable[[Nest, Args, Kwargs, Inside[Value]], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +180,7 @@ class Walk:
             f"{', '.join(self.input_names)}>"
         )
 
-    def pack(self, structure: Any, values: Mapping[int, Any]) -> Any:
+    def pack(self, structure: Any, values: Mapping[int, object]) -> Any:
         """Returns `structure` with values in place of its slots."""
         return keras.tree.map_structure(lambda s: values[s.key], structure)
 
@@ -189,10 +192,10 @@ class Walk:
 
 def replay(
     walked: Walk,
-    values: Sequence[Any],
+    values: Sequence[Value],
     apply: Apply,
-    enter: Enter | None = None,
-) -> dict[int, Any]:
+    enter: Enter[Value] | None = None,
+) -> dict[int, Value]:
     """Runs `apply` over the calls and returns the value of every tensor.
 
     Args:
@@ -219,8 +222,8 @@ def _replay(
     walked: Walk,
     span: tuple[int, int],
     nests: Sequence[Nest],
-    known: dict[int, Any],
-    how: tuple[Apply, Enter | None],
+    known: dict[int, Value],
+    how: tuple[Apply, Enter[Value] | None],
 ) -> None:
     """Replays the calls of a span; `nests` are those that lie in it."""
     apply, enter = how
@@ -234,11 +237,11 @@ def _replay(
             whole = (nest.start, nest.stop)
 
             def inside(
-                values: Sequence[Any],
+                values: Sequence[Value],
                 nest: Nest = nest,
                 inner: Sequence[Nest] = inner,
                 whole: tuple[int, int] = whole,
-            ) -> Mapping[int, Any]:
+            ) -> Mapping[int, Value]:
                 apart = dict(zip(nest.inputs, values, strict=True))
                 _replay(walked, whole, inner, apart, how)
                 return apart

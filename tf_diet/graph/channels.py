@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +19,7 @@ from tf_diet.graph.composite import sublayers
 from tf_diet.graph.cost import Cost
 from tf_diet.graph.groups import Barrier, Group, Options, Pinned
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.operation import Variable
 from tf_diet.graph.rule import Signature, is_constant, rule_for
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class ChannelGraph:
     barriers: tuple[Barrier, ...]
     pinned: tuple[Pinned, ...]
     inexact: tuple[Pinned, ...]
-    variables: Mapping[str, Any]
+    variables: Mapping[str, Variable]
     axes: Mapping[str, tuple[Axis, ...]]
     labels: Mapping[int, Labels]
     signatures: tuple[Signature, ...]

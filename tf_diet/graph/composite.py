@@ -12,11 +12,14 @@ from typing import Any
 
 import keras
 from keras.src.models.functional import Functional
+from keras.src.ops.node import Node
+
+from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor, Variable
 
 _SHIPPED = ("keras.src.layers", "keras.layers")
 
 
-def is_composite(operation: Any) -> bool:
+def is_composite(operation: Operation) -> bool:
     """Says whether an operation is a user's layer made of other layers.
 
     Layers of Keras itself are not: those without a rule behave differently in
@@ -29,14 +32,14 @@ def is_composite(operation: Any) -> bool:
     )
 
 
-def sublayers(operation: Any) -> list[keras.Layer]:
+def sublayers(operation: Operation) -> list[keras.Layer]:
     """Returns a layer and all layers inside it; nothing for an operation."""
     if not isinstance(operation, keras.Layer):
         return []
     return list(operation._flatten_layers(include_self=True, recursive=True))
 
 
-def open_node(node: Any) -> Functional | str:
+def open_node(node: Node) -> Functional | str:
     """Opens the layer of a node.
 
     Returns:
@@ -85,7 +88,7 @@ def _inputs(shape: Any, name: str | None = None) -> Any:
 
 
 def _open(
-    layer: Any, inputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    layer: keras.Layer, inputs: Any, args: Args, kwargs: Kwargs
 ) -> Functional | str:
     own = [*layer._trainable_variables, *layer._non_trainable_variables]
     if own:
@@ -138,7 +141,7 @@ def _tells(graph: Functional) -> bool:
     )
 
 
-def _others(layer: keras.Layer) -> list[tuple[Any, Any]]:
+def _others(layer: keras.Layer) -> list[tuple[Variable, Tensor]]:
     """Returns other values of a layer's weights: what is made of them shows."""
     return [
         (variable, keras.ops.add(variable.value, 1))
@@ -198,7 +201,7 @@ def _form(graph: Functional) -> list[Any]:
     return [*form, plain(graph._outputs)]
 
 
-def _facts(operation: Any, plain: Callable[[Any], Any]) -> Any:
+def _facts(operation: Operation, plain: Callable[[Any], Any]) -> Any:
     """Returns which layer it is, or what an operation was made with."""
     if isinstance(operation, keras.Layer):
         return id(operation)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, count_elements
+from tf_diet.graph.operation import weights_of
 from tf_diet.graph.rule import Rule, Signature
 
 _BYTES = 4
@@ -81,9 +82,5 @@ def call_cost(
                 signature.weights.get(name, none), variable.shape, alive
             )
     else:
-        weights = int(
-            sum(
-                np.prod(v.shape) for v in getattr(call.operation, "weights", ())
-            )
-        )
+        weights = int(sum(np.prod(v.shape) for v in weights_of(call.operation)))
     return flops, activations + weights, _BYTES * activations

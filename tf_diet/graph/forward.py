@@ -6,20 +6,19 @@ A tensor is let go as soon as the last call that takes it has run.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from tf_diet.arrays import Array
 from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.loops import Loops
+from tf_diet.graph.operation import Args, Kwargs, Tensor, variables_of
 
 # Bound of the tensors that one batch keeps alive.
 BATCH_BYTES = 2**27
 
-Array = npt.NDArray[Any]
-See = Callable[[int, Any], None]
+See = Callable[[int, Tensor], None]
 
 
 class ForwardPass:
@@ -62,7 +61,7 @@ class ForwardPass:
         order = np.resize(np.arange(examples), size)
         found: dict[int, Array] = {}
 
-        def keep(key: int, value: Any) -> None:
+        def keep(key: int, value: Tensor) -> None:
             if key in keys:
                 array = keras.ops.convert_to_numpy(value)
                 # Examples and positions may have been merged into one axis.
@@ -81,7 +80,7 @@ class ForwardPass:
         """
         sizes: dict[int, int] = {}
 
-        def measure(key: int, value: Any) -> None:
+        def measure(key: int, value: Tensor) -> None:
             sizes[key] = 4 * int(np.prod(value.shape))
 
         calls = {call.index for call in self.walk.calls}
@@ -124,13 +123,13 @@ class ForwardPass:
 class _Held:
     """A tensor that can be let go while a replay still knows its place."""
 
-    def __init__(self, value: Any = None) -> None:
+    def __init__(self, value: Tensor | None = None) -> None:
         self.value = value
 
 
 def forward(
     walked: Walk,
-    inputs: Sequence[Any],
+    inputs: Sequence[Tensor],
     needed: set[int],
     see: See,
     loops: Loops | None = None,
@@ -148,7 +147,7 @@ def forward(
     held: dict[int, _Held] = {}
     last = last_read(walked, needed)
 
-    def apply(call: Call, args: Any, kwargs: Any) -> Any:
+    def apply(call: Call, args: Args, kwargs: Kwargs) -> Sequence[_Held]:
         if call.index not in needed:
             return [_Held()] * len(call.outputs)
         args, kwargs = keras.tree.map_structure(
@@ -216,7 +215,7 @@ def unchanged(walked: Walk) -> Iterator[None]:
             np.array(keras.ops.convert_to_numpy(variable.value)),
         )
         for call in walked.calls
-        for variable in getattr(call.operation, "variables", ())
+        for variable in variables_of(call.operation)
         if not variable.trainable
     }
     try:

@@ -3,8 +3,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from tf_diet.arrays import Ints
 
 MINIMUM_WIDTH = 2
 
@@ -22,7 +21,7 @@ class Member:
 
     path: str
     axis: int
-    units: NDArray[np.int64]
+    units: Ints
     role: str
 
 
@@ -40,7 +39,7 @@ class Site:
     call: int
     output: int
     axis: int
-    units: NDArray[np.int64]
+    units: Ints
 
 
 @dataclass(frozen=True, eq=False)

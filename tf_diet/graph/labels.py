@@ -8,16 +8,17 @@ must live or die together are tied; frozen ones always live.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Vector = NDArray[np.int64]
+from tf_diet.arrays import Array, Bools, Ints
+from tf_diet.graph.operation import Shape
+
+Vector = Ints
 Axis = Vector | None
-Mask = NDArray[np.bool_]
+Mask = Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +150,8 @@ def count_elements(
 
 
 def shrunk(
-    axes: Sequence[Axis], shape: Sequence[Any], alive: Mask
-) -> tuple[Any, ...]:
+    axes: Sequence[Axis], shape: Sequence[int | None], alive: Mask
+) -> Shape:
     """Returns a shape with the axes that have units counted anew."""
     return tuple(
         size if axis is None else int(alive[axis].sum())
@@ -158,7 +159,7 @@ def shrunk(
     )
 
 
-def take(value: Any, axes: Sequence[Axis], alive: Mask) -> Any:
+def take(value: Array, axes: Sequence[Axis], alive: Mask) -> Array:
     """Returns the living positions of an array along each axis."""
     for place, axis in enumerate(axes):
         if axis is not None:
@@ -167,7 +168,7 @@ def take(value: Any, axes: Sequence[Axis], alive: Mask) -> Any:
     return value
 
 
-def take_factors(value: Any, axes: Sequence[Axis], alive: Mask) -> Any:
+def take_factors(value: Array, axes: Sequence[Axis], alive: Mask) -> Array:
     """Returns what lives of an array that broadcasts along some axes."""
     wide = [
         axis if size > 1 else None

@@ -8,16 +8,12 @@ Repair refits such a matrix by least squares.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tf_diet.arrays import Array, Floats, Ints
 from tf_diet.graph.calls import Call
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tf_diet.graph.operation import Operation
 
 
 class LinearForm(ABC):
@@ -52,7 +48,9 @@ class LinearForm(ABC):
         return values[call.inputs[0]]
 
     @abstractmethod
-    def positions(self, layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def positions(
+        self, layer: Operation, shape: tuple[int, ...]
+    ) -> tuple[int, ...]:
         """Returns the output positions of one example.
 
         Args:
@@ -61,7 +59,7 @@ class LinearForm(ABC):
         """
 
     @abstractmethod
-    def rows(self, layer: Any, x: Array, at: Ints) -> Floats:
+    def rows(self, layer: Operation, x: Array, at: Ints) -> Floats:
         """Returns the rows that the kernel multiplies.
 
         Args:
@@ -74,7 +72,7 @@ class LinearForm(ABC):
         """
 
     @abstractmethod
-    def constant(self, layer: Any, means: Floats) -> Floats:
+    def constant(self, layer: Operation, means: Floats) -> Floats:
         """Returns the row of an input that is the same everywhere.
 
         Args:
@@ -85,21 +83,21 @@ class LinearForm(ABC):
             Output: (blocks, columns).
         """
 
-    def to_matrix(self, layer: Any, kernel: Array) -> Array:
+    def to_matrix(self, layer: Operation, kernel: Array) -> Array:
         """Returns a kernel as (blocks, columns, outputs)."""
         return kernel[None]
 
     def from_matrix(
-        self, layer: Any, matrix: Array, shape: tuple[int, ...]
+        self, layer: Operation, matrix: Array, shape: tuple[int, ...]
     ) -> Array:
         """Returns the kernel of a shape that `to_matrix` took apart."""
         return matrix.reshape(shape)
 
-    def bias_place(self, layer: Any) -> tuple[int, ...]:
+    def bias_place(self, layer: Operation) -> tuple[int, ...]:
         """Returns where in the bias weight this kernel's bias is."""
         return ()
 
-    def plain(self, layer: Any) -> bool:
+    def plain(self, layer: Operation) -> bool:
         """Says whether the sums are the outputs, with nothing after them."""
         return False
 
@@ -107,14 +105,16 @@ class LinearForm(ABC):
 class LastAxisForm(LinearForm):
     """A kernel that multiplies the last axis at every position."""
 
-    def positions(self, layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def positions(
+        self, layer: Operation, shape: tuple[int, ...]
+    ) -> tuple[int, ...]:
         """All that are not channels."""
         return shape[:-1]
 
-    def rows(self, layer: Any, x: Array, at: Ints) -> Floats:
+    def rows(self, layer: Operation, x: Array, at: Ints) -> Floats:
         """The channels at each position."""
         return x.reshape(-1, x.shape[-1])[at].astype(np.float64)[None]
 
-    def constant(self, layer: Any, means: Floats) -> Floats:
+    def constant(self, layer: Operation, means: Floats) -> Floats:
         """The values themselves."""
         return means[None]

@@ -5,12 +5,13 @@ TensorFlow runs such a loop operation by operation where nothing compiles it,
 and ranking a recurrent layer would take longer than all else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from tf_diet.graph.calls import Call
+from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import rule_for
 
 
@@ -20,9 +21,7 @@ class Loops:
     def __init__(self) -> None:
         self._compiled: dict[int, _Loop] = {}
 
-    def run(
-        self, call: Call, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Any:
+    def run(self, call: Call, args: Args, kwargs: Kwargs) -> Any:
         """Returns what a call gives in inference.
 
         Args:
@@ -46,16 +45,16 @@ class Loops:
 class _Loop(keras.Model):
     """A model of one layer, with its arguments as a list of tensors."""
 
-    def __init__(self, operation: Any) -> None:
+    def __init__(self, operation: Operation) -> None:
         super().__init__(autocast=False, name="loop")
         self.operation = operation
 
-    def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def run(self, args: Args, kwargs: Kwargs) -> Any:
         """Returns what the layer gives, as tensors."""
         leaves = keras.tree.flatten((args, kwargs))
         tensors = list(filter(keras.ops.is_tensor, leaves))
 
-        def arguments(given: Sequence[Any]) -> Any:
+        def arguments(given: Sequence[Tensor]) -> Any:
             rest = iter(given)
             return keras.tree.pack_sequence_as(
                 (args, kwargs),
@@ -70,7 +69,7 @@ class _Loop(keras.Model):
             keras.ops.convert_to_tensor, self.predict_on_batch(tensors)
         )
 
-    def call(self, tensors: Sequence[Any]) -> Any:
+    def call(self, tensors: Sequence[Tensor]) -> Any:
         """Calls the layer, when the function is traced."""
         args, kwargs = self.arguments(tensors)
         return self.operation(*args, **kwargs)

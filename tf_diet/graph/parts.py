@@ -4,13 +4,13 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tf_diet.arrays import Bools
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Vector
 
 
-def parts(graph: ChannelGraph) -> list[tuple[str, NDArray[np.bool_]]]:
+def parts(graph: ChannelGraph) -> list[tuple[str, Bools]]:
     """Returns sets of units of which at least one must stay.
 
     A group may be cut in pieces: where one layer makes the first half of its
@@ -23,7 +23,7 @@ def parts(graph: ChannelGraph) -> list[tuple[str, NDArray[np.bool_]]]:
     Returns:
         For each such axis, the group and which of its units lie there.
     """
-    found: dict[tuple[int, bytes], NDArray[np.bool_]] = {}
+    found: dict[tuple[int, bytes], Bools] = {}
     for vector in _vectors(graph):
         owners = graph.group_of[vector]
         if (owners < 0).any():

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+import keras
 import numpy as np
 from absl import logging
 
@@ -19,6 +19,7 @@ from tf_diet.files import replacing, write_text
 from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Vector
+from tf_diet.graph.operation import weights_of
 from tf_diet.graph.show import graph_of, labels_of, shortened
 
 _DRAWN = (".svg", ".png", ".pdf")
@@ -46,7 +47,9 @@ class Node:
     name: str
 
 
-def picture(graph: Any, path: str | os.PathLike[str]) -> Path:
+def picture(
+    graph: ChannelGraph | keras.Model, path: str | os.PathLike[str]
+) -> Path:
     """Draws which groups feed which, and where the graph stops.
 
     Args:
@@ -202,7 +205,7 @@ def _fixed(
     """Returns what else a tensor is made of than the groups that it holds."""
     if barrier:
         return (Node("barrier", call.layer_path),)
-    if getattr(call.operation, "weights", ()):
+    if weights_of(call.operation):
         return () if held else (Node("fixed", call.layer_path),)
     others = tuple(node for node in sources if node.kind != "group")
     return others if held or others else (Node("fixed", call.layer_path),)

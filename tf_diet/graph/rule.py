@@ -25,6 +25,15 @@ from tf_diet.graph.labels import (
     count_elements,
 )
 from tf_diet.graph.linear_form import LinearForm
+from tf_diet.graph.operation import (
+    Args,
+    Config,
+    Kwargs,
+    Operation,
+    Tensor,
+    Variable,
+    variables_of,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +135,11 @@ class Rule(ABC):
             fresh: makes labels of new units.
         """
 
-    def weights(self, operation: Any) -> dict[str, Any]:
+    def weights(self, operation: Operation) -> dict[str, Variable]:
         """Returns the variables by the names that signatures use."""
         return own_variables(operation)
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Returns the config of the trimmed operation."""
         config = dict(call.operation.get_config())
         for entry, axis in signature.sizes.items():
@@ -155,15 +162,15 @@ class Rule(ABC):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Returns the call arguments as the trimmed operation needs them."""
         return args, kwargs
 
-    def settle(self, operation: Any) -> None:  # noqa: B027
+    def settle(self, operation: Operation) -> None:  # noqa: B027
         """Derives what a layer works out from its weights, once they are set.
 
         Args:
@@ -210,10 +217,10 @@ class Rule(ABC):
     def step(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        state: Mapping[str, Any],
-    ) -> tuple[Any, dict[str, Any]]:
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
         """Applies the call to one frame.
 
         Args:
@@ -241,7 +248,7 @@ class Rule(ABC):
 RuleFunction = Callable[[Call, Sequence[Labels], Fresh], Signature]
 Filed = TypeVar("Filed", bound=type[Rule] | RuleFunction)
 
-_RULES: dict[Any, Rule] = {}
+_RULES: dict[type | str, Rule] = {}
 _BARRIERS: dict[str, str] = {}
 _CONSTANT: set[str] = set()
 _SHIPPED = "tf_diet.rules"
@@ -348,7 +355,7 @@ def _load_shipped() -> None:
     importlib.import_module(_SHIPPED)
 
 
-def rule_for(operation: Any) -> Rule | None:
+def rule_for(operation: Operation) -> Rule | None:
     """Returns the rule of exactly this kind of operation, or None.
 
     Subclasses have none of their own accord: their `call` may do anything.
@@ -361,7 +368,7 @@ def rule_for(operation: Any) -> Rule | None:
     return _RULES.get(name) if name.startswith("ops.") else None
 
 
-def registered() -> list[Any]:
+def registered() -> list[type | str]:
     """Returns every kind that has a rule."""
     _load_shipped()
     return list(_RULES)
@@ -404,7 +411,7 @@ def kind_name(kind: type) -> str:
     return ""
 
 
-def barrier_reason(operation: Any) -> str:
+def barrier_reason(operation: Operation) -> str:
     """Returns why an operation that has no rule stops the graph."""
     _load_shipped()
     return _BARRIERS.get(kind_name(type(operation)), _NO_RULE)
@@ -432,13 +439,13 @@ def stopped(call: Call, inputs: Sequence[Labels], why: str) -> Signature:
     )
 
 
-def own_variables(operation: Any) -> dict[str, Any]:
+def own_variables(operation: Operation) -> dict[str, Variable]:
     """Returns the variables of a layer by name, without random states.
 
     Where parts of a layer have variables of one name, the later ones get "_".
     """
-    found: dict[str, Any] = {}
-    for variable in getattr(operation, "variables", ()):
+    found: dict[str, Variable] = {}
+    for variable in variables_of(operation):
         if "seed" not in variable.name:
             name = variable.name
             while name in found:

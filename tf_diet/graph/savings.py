@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tf_diet.arrays import Ints
 from tf_diet.graph import cost as costing
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Vector
 from tf_diet.graph.rule import rule_for
 
-Ints = NDArray[np.int64]
 Saved = Mapping[str, Ints]
 
 

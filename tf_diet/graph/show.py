@@ -3,8 +3,8 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+import keras
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +19,7 @@ _LISTED = 12
 
 
 def inspect(
-    model: Any, *, exact: bool = True, probe: bool = False
+    model: keras.Model, *, exact: bool = True, probe: bool = False
 ) -> ChannelGraph:
     """Returns the channel graph of a model: what can be removed from it.
 
@@ -38,12 +38,12 @@ def inspect(
     return build(model, Options(exact=exact, probe=probe))
 
 
-def graph_of(shown: Any) -> ChannelGraph:
+def graph_of(shown: ChannelGraph | keras.Model) -> ChannelGraph:
     """Returns a channel graph itself, or that of a model."""
     return shown if isinstance(shown, ChannelGraph) else inspect(shown)
 
 
-def describe(graph: Any, width: int = _WIDTH) -> str:
+def describe(graph: ChannelGraph | keras.Model, width: int = _WIDTH) -> str:
     """Returns what can be removed as text: a table, then what stays and why.
 
     A row is a group: units that are removed one by one, with the layers that

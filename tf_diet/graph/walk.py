@@ -15,15 +15,17 @@ from typing import Any
 
 import keras
 from keras.src.models.functional import Functional
+from keras.src.ops.node import Node
 
 from tf_diet.errors import UnsupportedModelError
 from tf_diet.graph import composite
 from tf_diet.graph.calls import Call, Nest, Slot, TensorSpec, Walk
+from tf_diet.graph.operation import Kwargs, Operation, Variable
 
-Opens = Callable[[Any], bool]
+Opens = Callable[[Operation], bool]
 
 
-def functional(model: Any) -> Functional:
+def functional(model: keras.Model) -> Functional:
     """Returns the functional graph behind a model.
 
     Raises:
@@ -55,12 +57,12 @@ def functional(model: Any) -> Functional:
     )
 
 
-def compile_arguments(model: keras.Model) -> dict[str, Any]:
+def compile_arguments(model: keras.Model) -> Kwargs:
     """Returns what a compiled model was compiled with, the objects as such."""
     return dict(model._compile_config.config)
 
 
-def trained_by(optimizer: Any) -> list[Any]:
+def trained_by(optimizer: keras.optimizers.Optimizer) -> list[Variable]:
     """Returns the weights of an optimizer, in the order of its slots."""
     return list(optimizer._trainable_variables)
 
@@ -92,7 +94,7 @@ class _Walker:
         # Tensors are told apart by their ids, which must not be used again.
         self.opened: list[Functional] = []
 
-    def new(self, tensor: Any) -> int:
+    def new(self, tensor: keras.KerasTensor) -> int:
         key = len(self.tensors)
         self.tensors[key] = TensorSpec(tuple(tensor.shape), str(tensor.dtype))
         return key
@@ -114,12 +116,12 @@ class _Walker:
         return known
 
     def visit_node(
-        self, node: Any, known: dict[int, int], parents: tuple[str, ...]
+        self, node: Node, known: dict[int, int], parents: tuple[str, ...]
     ) -> None:
         operation = node.operation
         inputs = tuple(known[id(t)] for t in node.input_tensors)
 
-        def slot(x: Any) -> Any:
+        def slot(x: object) -> object:
             return Slot(known[id(x)]) if id(x) in known else x
 
         given = dict(node.arguments.kwargs)
@@ -183,7 +185,7 @@ class _Walker:
         self,
         inner: Functional,
         keys: Sequence[int],
-        node: Any,
+        node: Node,
         known: dict[int, int],
         parents: tuple[str, ...],
     ) -> None:
@@ -194,7 +196,7 @@ class _Walker:
             known[id(outer)] = inside[id(tensor)]
 
     def order_inputs(
-        self, inner: Functional, node: Any, known: Mapping[int, int]
+        self, inner: Functional, node: Node, known: Mapping[int, int]
     ) -> list[int]:
         # A dict input may be given in any key order: let the nested model
         # flatten what it was called with as it would its own inputs.
@@ -207,7 +209,7 @@ class _Walker:
         return [known[id(t)] for t in node.input_tensors][: len(inner._inputs)]
 
 
-def _check_mask(node: Any, mask: Any) -> None:
+def _check_mask(node: Node, mask: Any) -> None:
     """Checks that a nested model gets the masks that its inputs carry.
 
     Those need no mention, since calls pass them on wherever they are made.
@@ -229,7 +231,7 @@ def _check_mask(node: Any, mask: Any) -> None:
         )
 
 
-def walk(model: Any, opens: Opens = lambda operation: False) -> Walk:
+def walk(model: keras.Model, opens: Opens = lambda operation: False) -> Walk:
     """Lists the calls of a functional or Sequential model.
 
     Args:
@@ -245,7 +247,7 @@ def walk(model: Any, opens: Opens = lambda operation: False) -> Walk:
     inputs = [walker.new(t) for t in graph._inputs]
     known = walker.visit(graph, inputs, ())
 
-    def slot(tensor: Any) -> Slot:
+    def slot(tensor: keras.KerasTensor) -> Slot:
         return Slot(known[id(tensor)])
 
     outputs = tuple(known[id(t)] for t in graph._outputs)

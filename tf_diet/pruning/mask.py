@@ -12,11 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Array, Ints
 from tf_diet.graph.calls import Call, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.operation import Args, Kwargs, Tensor
 from tf_diet.pruning.remake import fresh_inputs, remake
-from tf_diet.pruning.trim import fill
+from tf_diet.pruning.trim import Scale, fill
 
 
 def mask(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
@@ -60,7 +62,7 @@ class Masked:
             name=self.name,
         )
 
-    def outputs(self, alive: Mask, x: Any) -> list[Any]:
+    def outputs(self, alive: Mask, x: Any) -> list[Array]:
         """Returns the flattened outputs under one mask.
 
         Args:
@@ -78,12 +80,12 @@ class Masked:
         values = self._replay(alive, [given[key] for key in walked.inputs])
         return [keras.ops.convert_to_numpy(values[k]) for k in walked.outputs]
 
-    def _replay(self, alive: Mask, inputs: list[Any]) -> dict[int, Any]:
+    def _replay(self, alive: Mask, inputs: list[Tensor]) -> dict[int, Tensor]:
         graph = self.graph
         for call in graph.walk.calls:
             fill(call, self.made[call.index], graph, alive, _silenced)
 
-        def apply(call: Call, args: Any, kwargs: Any) -> Any:
+        def apply(call: Call, args: Args, kwargs: Kwargs) -> Any:
             result = self.made[call.index](*args, **call.told(kwargs))
             values = [
                 _silence(value, graph.labels[key], alive)
@@ -97,18 +99,18 @@ class Masked:
 
 
 def _silenced(
-    value: Any, axes: tuple[Axis, ...], alive: Mask, scale: Any
-) -> Any:
+    value: Array, axes: tuple[Axis, ...], alive: Mask, scale: Scale | None
+) -> Array:
     """A masked layer still divides by all its channels: nothing to scale."""
     return zero(value, axes, alive)
 
 
-def zero(value: Any, axes: tuple[Axis, ...], alive: Mask) -> Any:
+def zero(value: Array, axes: tuple[Axis, ...], alive: Mask) -> Array:
     """Returns a copy of an array with its dead positions at zero."""
     value = np.array(value)
     for place, axis in enumerate(axes):
         if axis is not None:
-            index: list[Any] = [slice(None)] * value.ndim
+            index: list[slice | Ints] = [slice(None)] * value.ndim
             index[place] = np.flatnonzero(~alive[axis])
             value[tuple(index)] = 0
     return value
@@ -130,18 +132,20 @@ class _Silence(keras.layers.Layer):
         self.living = living
         self.supports_masking = True
 
-    def call(self, value: Any) -> Any:
+    def call(self, value: Tensor) -> Tensor:
         for positions in self.living:
             value = keras.ops.where(
                 positions, value, keras.ops.zeros_like(value)
             )
         return value
 
-    def compute_output_spec(self, value: Any) -> keras.KerasTensor:
+    def compute_output_spec(
+        self, value: keras.KerasTensor
+    ) -> keras.KerasTensor:
         return keras.KerasTensor(value.shape, value.dtype)
 
 
-def _silence(value: Any, labels: Labels, alive: Mask) -> Any:
+def _silence(value: Tensor, labels: Labels, alive: Mask) -> Tensor:
     living = [
         _along(value, place, axis, alive)
         for place, axis in enumerate(labels.axes)
@@ -150,7 +154,7 @@ def _silence(value: Any, labels: Labels, alive: Mask) -> Any:
     return _Silence(living)(value) if living else value
 
 
-def _along(value: Any, place: int, axis: Vector, alive: Mask) -> Mask:
+def _along(value: Tensor, place: int, axis: Vector, alive: Mask) -> Mask:
     shape = [1] * len(value.shape)
     shape[place] = len(axis)
     return alive[axis].reshape(shape)

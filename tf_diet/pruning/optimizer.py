@@ -7,8 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Array
 from tf_diet.errors import PlanError
 from tf_diet.graph.labels import Mask, take
+from tf_diet.graph.operation import Variable
 from tf_diet.graph.walk import compile_arguments, functional, trained_by
 from tf_diet.pruning.trim import Pair
 
@@ -63,7 +65,7 @@ def compile_like(
                 targets[id(twin)][kind].assign(value)
 
 
-def _read(variable: Any) -> np.ndarray:
+def _read(variable: Variable) -> Array:
     """Returns the value of a variable, also of one that devices share."""
     # What comes of an operation is a tensor, whatever the variable is.
     tensor = keras.ops.multiply(variable.value, 1)
@@ -103,23 +105,28 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return {names.get(name, name): entry for name, entry in value.items()}
 
 
-def _own(optimizer: Any, slots: Mapping[int, Mapping[str, Any]]) -> list[Any]:
+def _own(
+    optimizer: keras.optimizers.Optimizer,
+    slots: Mapping[int, Mapping[str, Variable]],
+) -> list[Variable]:
     """Returns what an optimizer keeps for itself: steps, a loss scale."""
     kept = {id(slot) for held in slots.values() for slot in held.values()}
     return [v for v in optimizer.variables if id(v) not in kept]
 
 
-def _slots(optimizer: Any) -> dict[int, dict[str, Any]]:
+def _slots(
+    optimizer: keras.optimizers.Optimizer,
+) -> dict[int, dict[str, Variable]]:
     """Returns, by the id of each weight, its slots by kind.
 
     Slots are named after weights, of which several may have one path, in
     nested models say: then they come in the order of those.
     """
-    by_name: dict[str, list[Any]] = {}
+    by_name: dict[str, list[Variable]] = {}
     for slot in optimizer.variables:
         by_name.setdefault(slot.name, []).append(slot)
     seen: dict[str, int] = {}
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, dict[str, Variable]] = {}
     for weight in trained_by(optimizer):
         prefix = f"{weight.path.replace('/', '_')}_"
         place = seen.get(prefix, 0)

@@ -21,6 +21,7 @@ from tf_diet.graph.calls import Call, Inside, Nest, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.labels import Labels, Mask
+from tf_diet.graph.operation import Args, Kwargs, Operation, variables_of
 from tf_diet.graph.rule import Rule, own_variables, rule_for
 from tf_diet.graph.walk import functional, keeps_class
 
@@ -30,7 +31,7 @@ def remake(
     graph: ChannelGraph,
     alive: Mask,
     nested: bool = True,
-) -> tuple[keras.Model, dict[int, Any]]:
+) -> tuple[keras.Model, dict[int, Operation]]:
     """Builds the smaller model with its weights at zero.
 
     Args:
@@ -65,7 +66,7 @@ def remake(
     return small, maker.made
 
 
-def fresh_inputs(graph: ChannelGraph) -> list[Any]:
+def fresh_inputs(graph: ChannelGraph) -> list[keras.KerasTensor]:
     """Returns symbolic inputs like those of the graph's model."""
     walked = graph.walk
     return [
@@ -90,9 +91,9 @@ class _Maker:
     def __init__(self, graph: ChannelGraph, alive: Mask, nested: bool) -> None:
         self.graph = graph
         self.alive = alive
-        self.made: dict[int, Any] = {}
+        self.made: dict[int, Operation] = {}
         self.models: dict[int, keras.Model] = {}
-        self.shared: dict[int, Any] = {}
+        self.shared: dict[int, Operation] = {}
         self.first: dict[int, Nest] = {}
         walked = graph.walk
         nests = walked.nests if nested else ()
@@ -119,7 +120,7 @@ class _Maker:
         """
         homes: dict[int, set[str]] = {}
         for call in self.graph.walk.calls:
-            if getattr(call.operation, "variables", ()):
+            if variables_of(call.operation):
                 home = self.around(call)
                 homes.setdefault(id(call.operation), set()).add(home)
         torn = set()
@@ -137,7 +138,7 @@ class _Maker:
             (nest.path for nest in reversed(self.kept) if thing in nest), ""
         )
 
-    def apply(self, call: Call, args: Any, kwargs: Any) -> Any:
+    def apply(self, call: Call, args: Args, kwargs: Kwargs) -> Any:
         """Makes the operation of a call again, and calls it."""
         rule = rule_for(call.operation)
         inputs = [self.graph.labels[key] for key in call.inputs]
@@ -156,7 +157,13 @@ class _Maker:
             kwargs = call.told(kwargs)
         return new(*args, **kwargs)
 
-    def enter(self, nest: Nest, args: Any, kwargs: Any, inside: Inside) -> Any:
+    def enter(
+        self,
+        nest: Nest,
+        args: Args,
+        kwargs: Kwargs,
+        inside: Inside[keras.KerasTensor],
+    ) -> Any:
         """Makes a nested model again, the first time, and calls it."""
         if nest not in self.kept:
             return None
@@ -186,7 +193,7 @@ class _Maker:
             self.made[other.index] = self.made[one.index]
         return self.models[id(nest.model)](*args, **kwargs)
 
-    def inputs(self, nest: Nest, old: Any) -> list[Any]:
+    def inputs(self, nest: Nest, old: keras.Model) -> list[keras.KerasTensor]:
         """Returns symbolic inputs like those of a nested model, cut."""
         inputs = []
         for key, tensor in zip(nest.inputs, old._inputs, strict=True):
@@ -202,14 +209,14 @@ class _Maker:
             )
         return inputs
 
-    def layers(self, nest: Nest | None = None) -> list[Any] | None:
+    def layers(self, nest: Nest | None = None) -> list[Operation] | None:
         """Returns what was made of the layers that lie in a model itself.
 
         None where something in it is flat that was not.
         """
         calls = self.graph.walk.calls
         path = nest.path if nest else ""
-        found: dict[int, Any] = {}
+        found: dict[int, Operation] = {}
         for call in calls[nest.start : nest.stop] if nest else calls:
             if self.around(call) == path:
                 if _parent(call.layer_path) != path:
@@ -257,7 +264,7 @@ def _parent(path: str) -> str:
 def _alike(graph: ChannelGraph, first: Nest, nest: Nest, alive: Mask) -> bool:
     """Says whether the same positions live in two calls of a nested model."""
 
-    def living(labels: Labels) -> list[Any]:
+    def living(labels: Labels) -> list[list[bool] | None]:
         return [None if a is None else alive[a].tolist() for a in labels.axes]
 
     def tensors(nest: Nest) -> list[int]:
@@ -287,7 +294,7 @@ def _is_shared(call: Call, rule: Rule | None) -> bool:
     return kind.config is Rule.config and kind.rebuild is Rule.rebuild
 
 
-def _remake(graph: ChannelGraph, call: Call, alive: Mask) -> Any:
+def _remake(graph: ChannelGraph, call: Call, alive: Mask) -> Operation:
     operation = call.operation
     rule = rule_for(operation)
     inputs = [graph.labels[key] for key in call.inputs]
@@ -311,7 +318,9 @@ def _remake(graph: ChannelGraph, call: Call, alive: Mask) -> Any:
     return new
 
 
-def _initializers(layer: Any) -> Iterator[tuple[Any, str, Any]]:
+def _initializers(
+    layer: Operation,
+) -> Iterator[tuple[keras.Layer, str, object]]:
     """Yields owner, attribute and value of every initializer of a layer."""
     for owner in sublayers(layer):
         for attribute, value in list(vars(owner).items()):
@@ -319,7 +328,7 @@ def _initializers(layer: Any) -> Iterator[tuple[Any, str, Any]]:
                 yield owner, attribute, value
 
 
-def _restore(old: Any, new: Any) -> None:
+def _restore(old: Operation, new: Operation) -> None:
     """Gives a copy what zeros and outer layers stood in for."""
     pairs = zip(_initializers(old), _initializers(new), strict=True)
     for (_, _, value), (owner, attribute, _) in pairs:
@@ -332,7 +341,7 @@ def _assemble(
     model: keras.Model,
     inputs: Any,
     outputs: Any,
-    layers: Sequence[Any] | None,
+    layers: Sequence[Operation] | None,
 ) -> keras.Model:
     """Returns a model of the class of another one.
 

@@ -8,19 +8,19 @@ One that looks at a group's scores alone is made one by `each_group`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
+from tf_diet.arrays import Floats, Ints
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_scaling, scalings
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group
 from tf_diet.graph.savings import savings
+from tf_diet.registry import name_of
 
-Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]
 Scaling = Callable[[Values, ChannelGraph], Values]
 
@@ -166,7 +166,7 @@ class PerSaving:
         ...               scaling=PerSaving(microseconds))
     """
 
-    saved: Callable[[ChannelGraph], Mapping[str, Any]]
+    saved: Callable[[ChannelGraph], Mapping[str, ArrayLike]]
 
     def __call__(self, values: Values, graph: ChannelGraph) -> Values:
         """Scales the scores of all groups.
@@ -186,10 +186,10 @@ class PerSaving:
         return scaled
 
     def __repr__(self) -> str:
-        return f"PerSaving({getattr(self.saved, '__name__', self.saved)})"
+        return f"PerSaving({name_of(self.saved)})"
 
 
-def _checked(saved: Any, name: str, units: int) -> Floats:
+def _checked(saved: Mapping[str, ArrayLike], name: str, units: int) -> Floats:
     figures = np.asarray(saved.get(name, ()), np.float64)
     good = figures.shape == (units,)
     if not (good and np.isfinite(figures).all() and (figures >= 0).all()):
@@ -202,15 +202,15 @@ def _checked(saved: Any, name: str, units: int) -> Floats:
     return figures
 
 
-def _parameters(graph: ChannelGraph) -> Mapping[str, Any]:
+def _parameters(graph: ChannelGraph) -> Mapping[str, Ints]:
     return savings(graph).parameters
 
 
-def _flops(graph: ChannelGraph) -> Mapping[str, Any]:
+def _flops(graph: ChannelGraph) -> Mapping[str, Ints]:
     return savings(graph).flops
 
 
-def _bytes(graph: ChannelGraph) -> Mapping[str, Any]:
+def _bytes(graph: ChannelGraph) -> Mapping[str, Ints]:
     return savings(graph).reads_writes
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_diet.arrays import Floats
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_scope, scopes
 from tf_diet.graph.channels import ChannelGraph
@@ -21,7 +22,6 @@ from tf_diet.graph.labels import Mask
 from tf_diet.graph.rule import own_variables, rule_for
 from tf_diet.pruning.limits import Bound
 
-Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]
 Order = Sequence[tuple[str, int]]
 Scope = Callable[[Values, ChannelGraph], Order]

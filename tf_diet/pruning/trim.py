@@ -2,27 +2,28 @@
 """Surgery: a new model without the dead units, weights sliced by label."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 
+from tf_diet.arrays import Array
 from tf_diet.errors import PlanError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Mask, Vector, take
+from tf_diet.graph.operation import Operation, Variable
 from tf_diet.graph.rule import own_variables, rule_for
 from tf_diet.pruning.remake import remake
 
 Scale = tuple[Vector, float]
-Cut = Callable[[Any, tuple[Axis, ...], Mask, Scale | None], Any]
-Pair = tuple[Any, Any, tuple[Axis, ...]]
+Cut = Callable[[Array, tuple[Axis, ...], Mask, Scale | None], Array]
+Pair = tuple[Variable, Variable, tuple[Axis, ...]]
 
 
 def _cut(
-    value: Any, axes: tuple[Axis, ...], alive: Mask, scale: Scale | None
-) -> Any:
+    value: Array, axes: tuple[Axis, ...], alive: Mask, scale: Scale | None
+) -> Array:
     """Takes the living positions, and scales them where a layer asks."""
     value = take(value, axes, alive)
     if scale is None:
@@ -89,7 +90,7 @@ def _parted(pairs: list[Pair]) -> Iterator[str]:
 
 
 def fill(
-    call: Call, new: Any, graph: ChannelGraph, alive: Mask, cut: Cut
+    call: Call, new: Operation, graph: ChannelGraph, alive: Mask, cut: Cut
 ) -> list[Pair]:
     """Copies the weights of one call, each cut along the labels of its axes.
 

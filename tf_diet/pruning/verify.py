@@ -9,8 +9,9 @@ import numpy as np
 from absl import logging
 from numpy.typing import ArrayLike
 
+from tf_diet.arrays import Array
 from tf_diet.errors import PlanError
-from tf_diet.graph.calls import Walk
+from tf_diet.graph.calls import TensorSpec, Walk
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.labels import Mask
@@ -90,7 +91,7 @@ def verify(
     return error
 
 
-def _apart(full: list[Any], small: list[Any]) -> list[float]:
+def _apart(full: list[Array], small: list[Array]) -> list[float]:
     """Returns how far outputs are apart, relative to the largest of each.
 
     Outputs of other shapes are left out.
@@ -132,7 +133,7 @@ def law_error(
     return max(errors, default=0.0)
 
 
-def _masked_outputs(masked: Masked, alive: Mask, x: Any) -> list[Any]:
+def _masked_outputs(masked: Masked, alive: Mask, x: Any) -> list[Array]:
     if keras.backend.backend() == "jax":
         return _outputs(masked.model(alive), x)
     return masked.outputs(alive, x)
@@ -148,7 +149,7 @@ def random_inputs(model: keras.Model, seed: int = 0, batch: int = 2) -> Any:
     """
     rng = np.random.default_rng(seed)
 
-    def draw(tensor: Any) -> Any:
+    def draw(tensor: TensorSpec) -> Array:
         shape = [12 if size is None else size for size in tensor.shape[1:]]
         if "int" in str(tensor.dtype):
             # An embedding may know two classes and no more.
@@ -161,7 +162,7 @@ def random_inputs(model: keras.Model, seed: int = 0, batch: int = 2) -> Any:
     )
 
 
-def _outputs(model: keras.Model, x: Any) -> list[Any]:
+def _outputs(model: keras.Model, x: Any) -> list[Array]:
     """Returns the flattened outputs as arrays."""
     # JAX compiles every operation by itself where a model is just called,
     # TensorFlow takes longer to trace a model than to run it once.

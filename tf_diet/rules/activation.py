@@ -2,12 +2,12 @@
 """Activations: which functions treat every channel alone, and PReLU."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
+from tf_diet.graph.operation import Operation
 from tf_diet.graph.rule import Fresh, Signature, register_rule
 
 _NAMES = (
@@ -55,7 +55,7 @@ _LAYERS = (
 )
 
 
-def is_linear(layer: Any) -> bool:
+def is_linear(layer: Operation) -> bool:
     """Says whether the sums of a layer are its outputs.
 
     Of a layer of Keras itself: what a subclass does after them is unknown.
@@ -64,7 +64,7 @@ def is_linear(layer: Any) -> bool:
     return ours and layer.activation in (None, keras.activations.linear)
 
 
-def mixing(activation: Any) -> str | None:
+def mixing(activation: object) -> str | None:
     """Returns why an activation ties channels together, or None."""
     if isinstance(activation, keras.layers.Activation):
         activation = activation.activation
@@ -76,7 +76,9 @@ def mixing(activation: Any) -> str | None:
     return f"the activation {name!r} may mix its channels"
 
 
-def pin(call_path: str, activation: Any, units: Vector) -> list[Any]:
+def pin(
+    call_path: str, activation: object, units: Vector
+) -> list[tuple[Vector, str]]:
     """Returns the `frozen` entry that an activation asks for, if any."""
     reason = mixing(activation)
     return [(units, f"{call_path!r}: {reason}")] if reason else []

@@ -2,13 +2,13 @@
 """The layers that models of `keras.applications` define for themselves."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
+from tf_diet.graph.operation import Operation, Variable
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.elementwise import broadcast
 
@@ -19,7 +19,7 @@ class LayerScaleRule(Rule):
 
     pointwise_in_time = True
 
-    def weights(self, operation: Any) -> dict[str, Any]:
+    def weights(self, operation: Operation) -> dict[str, Variable]:
         """Names the factors, which have no name of their own."""
         return {"gamma": operation.gamma}
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Attention without projections: what runs together, and what must stay."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
 
 import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, Mask
+from tf_diet.graph.operation import Args, Kwargs
 from tf_diet.graph.rule import (
     Fresh,
     Rule,
@@ -31,7 +31,7 @@ _MASKS = ("attention_mask", "query_mask", "value_mask", "key_mask", "mask")
 _PLACES = ("batch", "row", "source")
 
 
-def kind_of(index: Index) -> Any:
+def kind_of(index: Index) -> Hashable:
     """Returns the kind of an index: "batch", "row", "source" or a name."""
     return index[0] if isinstance(index, tuple) else index
 
@@ -143,11 +143,11 @@ class DotProductAttentionRule(Rule):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Keeps dividing by the root of all channels there were."""
         given = bound(call)
         if given.get("scale") is not None:

@@ -2,13 +2,13 @@
 """Moving, turning, adding and dropping whole axes."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, Mask
+from tf_diet.graph.operation import Config
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.outcomes import gone, pinned, places
 
@@ -146,9 +146,7 @@ class SqueezeRule(Rule):
             frozen=gone(call, [x.axes[p] for p in dropped], "removes its axis"),
         )
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Names the axes, so that one more of size 1 is left alone."""
         config = dict(call.operation.get_config())
         if config.get("axis") is None:
@@ -184,9 +182,7 @@ class RollRule(Rule):
             x = x.at(place, None if vector is None else np.roll(vector, shift))
         return Signature(outputs=[x])
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Counts how many of those that come round the end live."""
         config = dict(call.operation.get_config())
         x = signature.outputs[0]

@@ -11,6 +11,7 @@ import numpy as np
 
 from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, take
+from tf_diet.graph.operation import Args, Kwargs, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.elementwise import constant
 from tf_diet.rules.outcomes import pinned
@@ -97,14 +98,12 @@ def contract(call: Call, terms: Sequence[Term]) -> Contraction:
     return Contraction(axes, ties, frozen)
 
 
-def bound(call: Call) -> dict[str, Any]:
+def bound(call: Call) -> Kwargs:
     """Returns the arguments of a call by the names of its parameters."""
     return bind(call.operation, call.args, call.kwargs)
 
 
-def bind(
-    operation: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
+def bind(operation: Operation, args: Args, kwargs: Mapping[str, Any]) -> Kwargs:
     """Returns arguments by the names of the parameters of `call`."""
     signature = inspect.signature(operation.call)
     return dict(signature.bind(*args, **kwargs).arguments)
@@ -155,7 +154,7 @@ def _spelt(spec: str, hidden: int) -> tuple[Index, ...]:
 class _ContractionRule(Rule):
     """An operation without weights that sums products of its operands."""
 
-    def operands(self, given: Mapping[str, Any]) -> Sequence[Any]:
+    def operands(self, given: Kwargs) -> Sequence[Any]:
         """Returns the arguments that are multiplied."""
         return list(given.values())
 
@@ -192,11 +191,11 @@ class _ContractionRule(Rule):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Cuts the arrays among the operands as their partners are cut."""
         terms, _ = self.terms(call, inputs)
         if not any(term.cut for term in terms):
@@ -226,7 +225,7 @@ def _sliced(
 class EinsumRule(_ContractionRule):
     """Any equation over any number of operands."""
 
-    def operands(self, given: Mapping[str, Any]) -> Sequence[Any]:
+    def operands(self, given: Kwargs) -> Sequence[Any]:
         """Returns the operands; the equation is a setting."""
         return given["operands"]
 
@@ -338,7 +337,7 @@ class DotLayerRule(_ContractionRule):
     add nothing to a length.
     """
 
-    def operands(self, given: Mapping[str, Any]) -> Sequence[Any]:
+    def operands(self, given: Kwargs) -> Sequence[Any]:
         """Returns the two inputs."""
         return given["inputs"]
 

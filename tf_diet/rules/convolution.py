@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,29 +11,32 @@ from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.linear_form import LinearForm
+from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.activation import pin
 from tf_diet.rules.outcomes import gone
 from tf_diet.rules.windows import ConvolutionForm, DepthwiseForm, reach
 
 
-def channel_axis(layer: Any) -> int:
+def channel_axis(layer: Operation) -> int:
     """Returns the channel axis of a layer with a `data_format`."""
     first = getattr(layer, "data_format", "") == "channels_first"
     return 1 if first else -1
 
 
-def spatial(layer: Any, x: Labels, units: Axis) -> Labels:
+def spatial(layer: Operation, x: Labels, units: Axis) -> Labels:
     """Labels of a feature map: only the channel axis has units."""
     return Labels.none(x.rank).at(channel_axis(layer), units)
 
 
-def channels(layer: Any, x: Labels) -> Axis:
+def channels(layer: Operation, x: Labels) -> Axis:
     """The labels of the channel axis."""
     return x.axes[channel_axis(layer)]
 
 
-def other_axes(layer: Any, call: Call, x: Labels) -> list[tuple[Vector, str]]:
+def other_axes(
+    layer: Operation, call: Call, x: Labels
+) -> list[tuple[Vector, str]]:
     """Pins labels on axes that a sliding window mixes."""
     place = channel_axis(layer) % x.rank
     others = (axis for number, axis in enumerate(x.axes) if number != place)
@@ -154,10 +156,10 @@ class ConvolutionRule(Spatial):
     def step(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        state: Mapping[str, Any],
-    ) -> tuple[Any, dict[str, Any]]:
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Convolves the past frames and the new ones."""
         layer, window = call.operation, args[0]
         _check_causal(call)
@@ -175,12 +177,12 @@ class ConvolutionRule(Spatial):
         return outputs, after
 
 
-def _past(layer: Any) -> int:
+def _past(layer: Operation) -> int:
     """Returns how many frames before the present a kernel sees."""
     return reach(layer)[0] - 1
 
 
-def _taps(call: Call, window: Any) -> Any:
+def _taps(call: Call, window: Tensor) -> Tensor:
     """One output frame as a matrix product over the frames it sees."""
     layer = call.operation
     taps = window[:, :: layer.dilation_rate[0]] if _past(layer) else window

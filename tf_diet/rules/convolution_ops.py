@@ -3,7 +3,6 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from tf_diet.graph.labels import (
     count_elements,
     take_factors,
 )
+from tf_diet.graph.operation import Args, Kwargs
 from tf_diet.graph.rule import Fresh, Signature, register_rule
 from tf_diet.rules.contraction import bind, bound
 from tf_diet.rules.convolution import Spatial, channels, other_axes, spatial
@@ -96,11 +96,11 @@ class _Convolution(Spatial):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Takes what lives of the kernels that are constants."""
         given = bind(call.operation, args, kwargs)
         seen = channels(call.operation, inputs[0])

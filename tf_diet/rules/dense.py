@@ -2,13 +2,13 @@
 """Dense."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.linear_form import LastAxisForm, LinearForm
+from tf_diet.graph.operation import Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.activation import is_linear, pin
 
@@ -25,7 +25,7 @@ class DenseForm(LastAxisForm):
             return "it is quantised"
         return ""
 
-    def plain(self, layer: Any) -> bool:
+    def plain(self, layer: Operation) -> bool:
         """Where there is no activation."""
         return is_linear(layer)
 

@@ -2,13 +2,13 @@
 """EinsumDense."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, count_alive
+from tf_diet.graph.operation import Config, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.activation import mixing
 from tf_diet.rules.contraction import Index, Term, contract, parse
@@ -22,7 +22,7 @@ class EinsumDenseRule(Rule):
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
         """Makes units for each index of the result that the input lacks."""
-        layer: Any = call.operation
+        layer = call.operation
         (seen, kernel), out = self.indices(call)
         solved = contract(
             call, [Term(inputs[0], call.input_specs[0].shape, seen)]
@@ -72,9 +72,7 @@ class EinsumDenseRule(Rule):
         ranks = [len(call.input_specs[0].shape)]
         return parse(call.operation.equation, ranks)
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Recounts the sizes in the output shape, which has no batch."""
         config = dict(call.operation.get_config())
         given = config["output_shape"]
@@ -92,7 +90,7 @@ class EinsumDenseRule(Rule):
     def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
         """Returns a multiply and an add for each product of indices."""
         (seen, kernel), out = self.indices(call)
-        layer: Any = call.operation
+        layer = call.operation
         sizes: dict[Index, int] = {}
         # Keras does not know all sizes of the result, the input does.
         for indices, axes, shape in (
@@ -108,7 +106,7 @@ class EinsumDenseRule(Rule):
         return total
 
 
-def _misread(layer: Any, rank: int) -> str:
+def _misread(layer: Operation, rank: int) -> str:
     """Returns why the sizes of a result must stay, if they must.
 
     On TensorFlow, Keras takes a bias with one long axis for one along the

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Array
 from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import (
     Axis,
@@ -16,6 +17,7 @@ from tf_diet.graph.labels import (
     Vector,
     take_factors,
 )
+from tf_diet.graph.operation import Args, Kwargs, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.activation import pin
 from tf_diet.rules.outcomes import gone, pinned, places
@@ -42,7 +44,7 @@ _SEVERAL = """
 """
 
 
-def constant(value: Any) -> Any:
+def constant(value: object) -> Array | None:
     """Returns an array that is no tensor of the graph, as numpy; else None."""
     if isinstance(value, keras.KerasTensor | keras.Variable | Slot):
         return None
@@ -144,11 +146,11 @@ class BroadcastRule(Rule):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Cuts constants along the axes of the result that have units."""
         axes = self.signature(call, inputs, Fresh(Partition())).outputs[0].axes
 
@@ -192,7 +194,7 @@ class ClipRule(Rule):
         inputs: Sequence[Labels],
         signature: Signature,
         alive: Mask,
-    ) -> Any:
+    ) -> Operation:
         """Makes it anew: limits in arrays have no config."""
         operation = call.operation
         return type(operation)(

@@ -2,8 +2,7 @@
 """Heads of attention, the widths inside them, and what goes in and out."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from tf_diet.graph.calls import Call
 from tf_diet.graph.groups import MINIMUM_WIDTH
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, count_alive
+from tf_diet.graph.operation import Config, Operation, Variable
 from tf_diet.graph.rule import (
     Fresh,
     Rule,
@@ -39,7 +39,7 @@ class _ProjectedRule(Rule):
     def attended(self, call: Call) -> Sequence[int]:
         """Returns the axes over which positions look at each other."""
 
-    def weights(self, operation: Any) -> dict[str, Any]:
+    def weights(self, operation: Operation) -> dict[str, Variable]:
         """Returns the variables as "query/kernel", "query/bias" and so on."""
         return {
             "/".join(variable.path.split("/")[-2:]): variable
@@ -139,7 +139,7 @@ class MultiHeadAttentionRule(_ProjectedRule):
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
         """Makes heads, widths and the channels of the result."""
-        layer: Any = call.operation
+        layer = call.operation
         terms = self.terms(call, inputs)
         solved = self.solve(call, inputs, terms)
         heads = fresh(layer.num_heads, "heads")
@@ -188,7 +188,7 @@ class MultiHeadAttentionRule(_ProjectedRule):
 
         The kernel that does attention in one go takes no others on JAX.
         """
-        layer: Any = call.operation
+        layer = call.operation
         return (
             layer.key_dim == layer.value_dim
             and not layer.dropout
@@ -196,9 +196,7 @@ class MultiHeadAttentionRule(_ProjectedRule):
             and len(terms["query"].shape) == 3
         )
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Sets the output shape too, where it was set or is another."""
         config = super().config(call, signature, alive)
         made = signature.weights["attention_output/bias"]
@@ -226,7 +224,7 @@ class GroupedQueryAttentionRule(_ProjectedRule):
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
         """Makes heads and their width; the result is as wide as the query."""
-        layer: Any = call.operation
+        layer = call.operation
         terms = self.terms(call, inputs)
         # Keras takes no value of another width than the query.
         places = terms["value"].indices[:-1]
@@ -275,7 +273,7 @@ class GroupedQueryAttentionRule(_ProjectedRule):
 
 
 def _shrunk(
-    weights: dict[str, Any], width: Vector
+    weights: Mapping[str, Variable], width: Vector
 ) -> dict[str, tuple[Vector, float]]:
     """Makes up for scores being divided by the root of a smaller width."""
     names = ("query/kernel", "query/bias")

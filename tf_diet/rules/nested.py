@@ -11,6 +11,7 @@ import keras
 from tf_diet.errors import UnsupportedModelError
 from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, meet, shrunk
+from tf_diet.graph.operation import Args, Kwargs, Operation, Variable
 from tf_diet.graph.rule import (
     Fresh,
     Rule,
@@ -78,7 +79,7 @@ class Inside(Fresh):
         return self._fresh.free(count)
 
 
-def inner_rule(layer: Any) -> Rule | None:
+def inner_rule(layer: Operation) -> Rule | None:
     """Returns the rule of an inner layer; models have one as such."""
     rule = rule_for(layer)
     if rule is None and isinstance(layer, keras.Model):
@@ -102,7 +103,7 @@ def enter(
     return Part(name, call, rule, inputs, rule.signature(call, inputs, fresh))
 
 
-def missing(layer: Any) -> str:
+def missing(layer: Operation) -> str:
     """Returns why an inner layer stops the graph; empty if it does not."""
     rule = inner_rule(layer)
     if rule is None:
@@ -181,15 +182,15 @@ class ComposedRule(Rule):
         """Returns the signature where every inner layer has a rule."""
 
     @abstractmethod
-    def inner(self, operation: Any) -> dict[str, Any]:
+    def inner(self, operation: Operation) -> dict[str, Operation]:
         """Returns the inner layers by the names of the parts."""
 
-    def missing(self, operation: Any) -> str:
+    def missing(self, operation: Operation) -> str:
         """Returns why the layer stops the graph; empty if it does not."""
         reasons = map(missing, self.inner(operation).values())
         return next(filter(None, reasons), "")
 
-    def entries(self, made: Mapping[str, Any]) -> dict[str, Any]:
+    def entries(self, made: Mapping[str, Operation]) -> Kwargs:
         """Returns the arguments of the constructor that hold inner layers.
 
         Args:
@@ -201,9 +202,9 @@ class ComposedRule(Rule):
         """Returns how often one call runs the inner layers."""
         return 1
 
-    def weights(self, operation: Any) -> dict[str, Any]:
+    def weights(self, operation: Operation) -> dict[str, Variable]:
         """Returns the variables of all parts, their names in front."""
-        found: dict[str, Any] = {}
+        found: dict[str, Variable] = {}
         for part, layer in self.inner(operation).items():
             rule = inner_rule(layer)
             named = rule.weights(layer) if rule else own_variables(layer)
@@ -218,7 +219,7 @@ class ComposedRule(Rule):
         inputs: Sequence[Labels],
         signature: Signature,
         alive: Mask,
-    ) -> Any:
+    ) -> Operation:
         """Builds the inner layers anew and puts a new layer around them.
 
         The constructor takes them as they are, as `from_config` calls it. A
@@ -232,7 +233,7 @@ class ComposedRule(Rule):
             **config | self.entries(remade(signature, alive))
         )
 
-    def settle(self, operation: Any) -> None:
+    def settle(self, operation: Operation) -> None:
         """Lets the inner layers derive what they keep."""
         for layer in self.inner(operation).values():
             rule = inner_rule(layer)
@@ -253,9 +254,9 @@ def parts_of(signature: Signature) -> Sequence[Part]:
     return signature.parts
 
 
-def remade(signature: Signature, alive: Mask) -> dict[str, Any]:
+def remade(signature: Signature, alive: Mask) -> dict[str, Operation]:
     """Returns the new inner layers by part; a shared one stays shared."""
-    made: dict[int, Any] = {}
+    made: dict[int, Operation] = {}
     for part in parts_of(signature):
         key = id(part.call.operation)
         if key not in made or not own_variables(part.call.operation):
@@ -283,7 +284,7 @@ class ModelRule(ComposedRule):
         labels = dict(zip(walked.inputs, inputs, strict=True))
         parts: list[Part] = []
 
-        def apply(inner: Call, args: Any, kwargs: Any) -> Sequence[Labels]:
+        def apply(inner: Call, args: Args, kwargs: Kwargs) -> Sequence[Labels]:
             seen = [labels[key] for key in inner.inputs]
             path = f"{call.path}/{inner.path}"
             part = enter(
@@ -300,12 +301,12 @@ class ModelRule(ComposedRule):
         replay(walked, inputs, apply)
         return compose([labels[key] for key in walked.outputs], parts)
 
-    def missing(self, operation: Any) -> str:
+    def missing(self, operation: Operation) -> str:
         """Returns why the model cannot be walked, or what in it stops."""
         walked = _walked(operation)
         return walked if isinstance(walked, str) else super().missing(operation)
 
-    def inner(self, operation: Any) -> dict[str, Any]:
+    def inner(self, operation: Operation) -> dict[str, Operation]:
         """Returns the layers and operations by the number of their call."""
         walked = _walked(operation)
         if isinstance(walked, str):
@@ -318,7 +319,7 @@ class ModelRule(ComposedRule):
         inputs: Sequence[Labels],
         signature: Signature,
         alive: Mask,
-    ) -> Any:
+    ) -> Operation:
         """Builds the model anew around its new layers."""
         model = call.operation
         walked = _walked(model)
@@ -334,7 +335,7 @@ class ModelRule(ComposedRule):
             return keras.Sequential([x, *made.values()], name=model.name)
         by_index = dict(zip(made, parts_of(signature), strict=True))
 
-        def apply(inner: Call, args: Any, kwargs: Any) -> Any:
+        def apply(inner: Call, args: Args, kwargs: Kwargs) -> Any:
             part = by_index[str(inner.index)]
             args, kwargs = part.rule.arguments(
                 inner, args, kwargs, part.inputs, alive
@@ -349,7 +350,7 @@ class ModelRule(ComposedRule):
         )
 
 
-def _walked(model: Any) -> Walk | str:
+def _walked(model: keras.Model) -> Walk | str:
     """Returns the calls of an inner model, or why it stays whole."""
     name = f"the model {model.name!r} inside it"
     try:

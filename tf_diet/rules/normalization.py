@@ -17,6 +17,7 @@ from tf_diet.graph.labels import (
     count_elements,
     take_factors,
 )
+from tf_diet.graph.operation import Args, Config, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.outcomes import gone, places
 
@@ -45,10 +46,10 @@ class Normalizer(Rule):
     def step(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        state: Mapping[str, Any],
-    ) -> tuple[Any, dict[str, Any]]:
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
         """Applies the layer to one frame, where time is not looked along."""
         if len(call.output_specs[0].shape) > 2 and 1 in self.across(call):
             kind = type(call.operation).__name__
@@ -174,9 +175,7 @@ class RMSNormalizationRule(Normalizer):
             scales={"scale": (known[-1], -0.5)} if known else {},
         )
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Corrects epsilon, which stands beside the mean."""
         config = dict(call.operation.get_config())
         for axis, _ in signature.scales.values():
@@ -215,9 +214,7 @@ class DataNormalizationRule(Normalizer):
         seen = tuple(x.axes[n] for n in _kept_axes(call.operation, x.rank))
         return Signature(outputs=[x], weights={"mean": seen, "variance": seen})
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Takes the given statistics of the positions that live."""
         config = dict(call.operation.get_config())
         (x,) = signature.outputs
@@ -230,12 +227,12 @@ class DataNormalizationRule(Normalizer):
             config[name] = take_factors(value, axes, alive).tolist()
         return config
 
-    def settle(self, operation: Any) -> None:
+    def settle(self, operation: Operation) -> None:
         """Derives the constants that the layer works with."""
         operation.finalize_state()
 
 
-def _kept_axes(layer: Any, rank: int) -> list[int]:
+def _kept_axes(layer: Operation, rank: int) -> list[int]:
     return sorted(places(layer.axis, rank))
 
 
@@ -259,9 +256,7 @@ class RescalingRule(Rule):
         ]
         return Signature(outputs=[x], frozen=frozen)
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Takes the factors of the positions that live."""
         config = dict(call.operation.get_config())
         (x,) = signature.outputs
@@ -276,7 +271,7 @@ class RescalingRule(Rule):
 _FACTORS = ("scale", "offset")
 
 
-def _along(layer: Any, name: str, x: Labels) -> list[tuple[Axis, int]]:
+def _along(layer: Operation, name: str, x: Labels) -> list[tuple[Axis, int]]:
     """Returns the labels that each axis of a factor meets, and its size."""
     shape = np.shape(getattr(layer, name))
     end = x.rank

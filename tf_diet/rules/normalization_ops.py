@@ -2,7 +2,6 @@
 """Normalisations of `keras.ops`, with the vectors that go beside them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +15,7 @@ from tf_diet.graph.labels import (
     meet,
     take_factors,
 )
+from tf_diet.graph.operation import Args, Config, Kwargs
 from tf_diet.graph.rule import Fresh, Signature, register_rule
 from tf_diet.rules.contraction import bind, bound
 from tf_diet.rules.elementwise import constant
@@ -64,11 +64,11 @@ class _Beside(Normalizer):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Takes what lives of the vectors that are constants."""
         x = self.labels(call, inputs, bound(call)["x"])
         given = bind(call.operation, args, kwargs)
@@ -157,9 +157,7 @@ class RMSNormRule(_Beside):
         seen = [x.axes[place] for place in self.across(call)]
         return [axis for axis in seen if axis is not None]
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Corrects epsilon, which stands beside the mean."""
         config = dict(call.operation.get_config())
         for axis in self.counted(call, signature.outputs[0])[-1:]:
@@ -170,11 +168,11 @@ class RMSNormRule(_Beside):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Corrects the scale, or gives one."""
         args, given = super().arguments(call, args, kwargs, inputs, alive)
         x = self.labels(call, inputs, bound(call)["x"])

@@ -2,14 +2,13 @@
 """What rules say of axes again and again: which they are, and what stays."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Signature
 
 
-def places(axis: Any, rank: int) -> list[int]:
+def places(axis: int | Sequence[int] | None, rank: int) -> list[int]:
     """Returns axes as positions, in the order given; None is all of them.
 
     Args:
@@ -18,7 +17,7 @@ def places(axis: Any, rank: int) -> list[int]:
     """
     if axis is None:
         return list(range(rank))
-    given = axis if isinstance(axis, list | tuple) else [axis]
+    given = axis if isinstance(axis, Sequence) else [axis]
     return [int(place) % rank for place in given]
 
 
@@ -35,19 +34,15 @@ def gone(
     return [(v, f"{call.path!r} {reason}") for v in vectors if v is not None]
 
 
-def pinned(
-    call: Call, inputs: Sequence[Labels], reason: str, **kwargs: Any
-) -> Signature:
+def pinned(call: Call, inputs: Sequence[Labels], reason: str) -> Signature:
     """Lets nothing through: all that reaches the call stays.
 
     Args:
         call: the application.
         inputs: the labels of each input.
         reason: reads on from the path of the call.
-        kwargs: the other fields of the signature.
     """
     return Signature(
         outputs=[Labels.none(len(spec.shape)) for spec in call.output_specs],
         frozen=gone(call, (v for x in inputs for v in x.axes), reason),
-        **kwargs,
     )

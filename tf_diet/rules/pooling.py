@@ -2,12 +2,12 @@
 """Pooling, padding, cropping and up-sampling over positions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
+from tf_diet.graph.operation import Args, Kwargs, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.convolution import channels, other_axes, spatial
 from tf_diet.rules.outcomes import pinned
@@ -72,10 +72,10 @@ class UpSampling1DRule(Rule):
     def step(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        state: Mapping[str, Any],
-    ) -> tuple[Any, dict[str, Any]]:
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Passes on what it is given, at every step."""
         return args[0], {}
 

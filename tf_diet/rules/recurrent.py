@@ -12,6 +12,7 @@ from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, Slot, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.linear_form import LinearForm
+from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.contraction import bound, operand
 from tf_diet.rules.nested import (
@@ -80,7 +81,7 @@ class _Recurrent(ComposedRule):
         """Returns the axis of a state that has units."""
         return -1
 
-    def inner(self, operation: Any) -> dict[str, Any]:
+    def inner(self, operation: Operation) -> dict[str, Operation]:
         """Returns the cell, whose weights keep their names."""
         return {"": operation.cell}
 
@@ -99,10 +100,10 @@ class _Recurrent(ComposedRule):
     def step(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        state: Mapping[str, Any],
-    ) -> tuple[Any, dict[str, Any]]:
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
         """Runs the layer's cell, without its time loop, on each frame."""
         layer = call.operation
         _check_causal(call)
@@ -138,7 +139,7 @@ def _state_labels(spec: TensorSpec, place: int, fresh: Fresh) -> Labels:
 
 
 def _initial(
-    call: Call, inputs: Sequence[Labels], given: Mapping[str, Any]
+    call: Call, inputs: Sequence[Labels], given: Kwargs
 ) -> list[Labels]:
     """Returns the labels of the states that a layer is told to start from."""
     return [
@@ -148,9 +149,7 @@ def _initial(
     ]
 
 
-def _masks(
-    call: Call, inputs: Sequence[Labels], given: Mapping[str, Any]
-) -> list[Axis]:
+def _masks(call: Call, inputs: Sequence[Labels], given: Kwargs) -> list[Axis]:
     mask = given.get("mask")
     return [] if mask is None else list(operand(call, inputs, mask).labels.axes)
 
@@ -187,7 +186,7 @@ class _OneLayer(_Recurrent):
         inputs: Sequence[Labels],
         signature: Signature,
         alive: Mask,
-    ) -> Any:
+    ) -> Operation:
         """Returns a new layer from the config with the units recounted."""
         return Rule.rebuild(self, call, inputs, signature, alive)
 
@@ -210,7 +209,7 @@ class RecurrentRule(_OneLayer):
 class RNNRule(_Recurrent):
     """Any cell, or a stack of cells, over time."""
 
-    def entries(self, made: Mapping[str, Any]) -> dict[str, Any]:
+    def entries(self, made: Mapping[str, Operation]) -> Kwargs:
         """Returns the new cell."""
         return {"cell": made[""]}
 
@@ -238,7 +237,7 @@ class ConvLSTMRule(_OneLayer):
         signature = self.cell.signature(inner, inputs, fresh)
         return Part("", inner, self.cell, inputs, signature)
 
-    def missing(self, operation: Any) -> str:
+    def missing(self, operation: Operation) -> str:
         """Nothing: the cell is always the same kind."""
         return ""
 
@@ -253,10 +252,10 @@ class ConvLSTMRule(_OneLayer):
     def step(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        state: Mapping[str, Any],
-    ) -> tuple[Any, dict[str, Any]]:
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
         """Refuses: feature maps as states are more than a board can hold."""
         return Rule.step(self, call, args, kwargs, state)
 

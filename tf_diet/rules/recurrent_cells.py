@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Recurrent cells: one time step with explicit states."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_diet.graph.calls import Call, Slot, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.operation import Kwargs, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.activation import pin
 from tf_diet.rules.contraction import bound, operand
@@ -180,11 +181,11 @@ class StackedCellsRule(ComposedRule):
         after = [y for part in parts for y in part.signature.outputs[1:]]
         return compose([x, *after], parts)
 
-    def inner(self, operation: Any) -> dict[str, Any]:
+    def inner(self, operation: Operation) -> dict[str, Operation]:
         """Returns the cells by number."""
         return {f"cell_{n}": cell for n, cell in enumerate(operation.cells)}
 
-    def entries(self, made: Any) -> dict[str, Any]:
+    def entries(self, made: Mapping[str, Operation]) -> Kwargs:
         """Returns the list of cells."""
         return {"cells": list(made.values())}
 
@@ -205,7 +206,7 @@ def nest(sizes: Any, states: Sequence[Any]) -> Any:
 
 def step_call(
     call: Call,
-    cell: Any,
+    cell: Operation,
     spec: TensorSpec,
     states: Sequence[TensorSpec] | None = None,
 ) -> Call:

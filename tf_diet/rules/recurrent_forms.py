@@ -2,19 +2,20 @@
 """What recurrent layers make of their inputs and of their states."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
 
+from tf_diet.arrays import Array
 from tf_diet.graph.calls import Call
-from tf_diet.graph.linear_form import Array, LastAxisForm
+from tf_diet.graph.linear_form import LastAxisForm
+from tf_diet.graph.operation import Operation
 
 
 class InputForm(LastAxisForm):
     """What a recurrent layer makes of its input, all gates alike."""
 
-    def bias_place(self, layer: Any) -> tuple[int, ...]:
+    def bias_place(self, layer: Operation) -> tuple[int, ...]:
         """A GRU that resets after the product has two rows of biases."""
         return (0,) if getattr(layer, "reset_after", False) else ()
 
@@ -56,12 +57,12 @@ class StateForm(LastAxisForm):
         before[:, 1:] = after[:, :-1]
         return before
 
-    def bias_place(self, layer: Any) -> tuple[int, ...]:
+    def bias_place(self, layer: Operation) -> tuple[int, ...]:
         """A GRU that resets after the product has two rows of biases."""
         return (1,) if getattr(layer, "reset_after", False) else ()
 
 
-def _all_states(layer: Any, x: Array) -> Array:
+def _all_states(layer: Operation, x: Array) -> Array:
     """Returns every state of a layer that returns the last one alone."""
     config = layer.get_config()
     zeros = {n: "zeros" for n in config if n.endswith("_initializer")}

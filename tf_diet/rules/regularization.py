@@ -2,12 +2,12 @@
 """Dropout with a noise shape; the rest of its family is elementwise."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask
+from tf_diet.graph.operation import Config
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 
 
@@ -23,9 +23,7 @@ class DropoutRule(Rule):
         """Passes labels through."""
         return Signature(outputs=[inputs[0]])
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Recounts the sizes in the noise shape, which training looks at."""
         config = dict(call.operation.get_config())
         noise = config.get("noise_shape")

@@ -2,13 +2,13 @@
 """Repeating, spreading and padding along axes."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
+from tf_diet.graph.operation import Config, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.outcomes import gone, pinned
 
@@ -55,7 +55,7 @@ class RepeatRule(Rule):
         inputs: Sequence[Labels],
         signature: Signature,
         alive: Mask,
-    ) -> Any:
+    ) -> Operation:
         """Keeps the repeats of what lives."""
         operation = call.operation
         axis, repeats = operation.axis, operation.repeats
@@ -103,7 +103,7 @@ class TileRule(Rule):
         inputs: Sequence[Labels],
         signature: Signature,
         alive: Mask,
-    ) -> Any:
+    ) -> Operation:
         """Counts anew how often one value is repeated."""
         operation = call.operation
         given = operation.repeats
@@ -141,9 +141,7 @@ class BroadcastToRule(Rule):
             axes.append(axis)
         return Signature(outputs=[Labels(tuple(axes))], frozen=frozen)
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Recounts the axes that carry units."""
         config = dict(call.operation.get_config())
         axes = signature.outputs[0].axes

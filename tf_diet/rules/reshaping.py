@@ -3,13 +3,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
+from tf_diet.graph.operation import Config
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 
 Shape = Sequence[int | None]
@@ -163,9 +163,7 @@ class ReshapeRule(Rule):
         before, after = call.input_specs[0].shape, call.output_specs[0].shape
         return reshaped(inputs[0], before, after).signature(call)
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Recounts the axes that carry units; an open size stays open."""
         config = dict(call.operation.get_config())
         entry = "target_shape" if "target_shape" in config else "newshape"

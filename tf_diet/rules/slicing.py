@@ -7,18 +7,24 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
+from tf_diet.arrays import Array
 from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
+from tf_diet.graph.operation import Args, Config, Kwargs
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.elementwise import constant
 from tf_diet.rules.outcomes import gone, pinned
 
+# What an index says of one axis; None is a new axis.
+Entry = slice | int | np.integer[Any] | None
 
-def where_now(positions: Any, alive: Mask) -> Vector:
+
+def where_now(positions: ArrayLike, alive: Mask) -> Vector:
     """Returns the new positions of those of some positions that live."""
-    positions = np.asarray(positions, np.int64)
-    return (np.cumsum(alive) - 1)[positions[alive[positions]]]
+    given = np.asarray(positions, np.int64)
+    return (np.cumsum(alive) - 1)[given[alive[given]]]
 
 
 @register_rule(
@@ -78,13 +84,13 @@ class SplitRule(Rule):
         elif np.ndim(cuts):
             # An array has no config.
             cuts = np.asarray(cuts).tolist()
-        named = {"name": operation.name}
+        settings: Kwargs = {"name": operation.name}
         if hasattr(operation, "axis"):
-            named["axis"] = axis
-        return kind(cuts, **named)
+            settings["axis"] = axis
+        return kind(cuts, **settings)
 
 
-def spread(key: Any, rank: int) -> list[Any]:
+def spread(key: Any, rank: int) -> list[Entry]:
     """Returns an index with its ellipsis written out, one entry an axis."""
     entries = list(key) if isinstance(key, tuple) else [key]
     used = sum(entry is not None and entry is not Ellipsis for entry in entries)
@@ -99,7 +105,7 @@ def spread(key: Any, rank: int) -> list[Any]:
 class GetItemRule(Rule):
     """x[key] with slices, integers, ellipsis and new axes."""
 
-    def entries(self, call: Call) -> list[tuple[Any, int | None]] | None:
+    def entries(self, call: Call) -> list[tuple[Entry, int | None]] | None:
         """Returns what the key says of each axis, and which axis that is.
 
         Returns:
@@ -120,7 +126,7 @@ class GetItemRule(Rule):
             for bound in (e.start, e.stop, e.step)
         ):
             return None
-        found: list[tuple[Any, int | None]] = []
+        found: list[tuple[Entry, int | None]] = []
         place = 0
         for entry in spread(key, rank):
             found.append((entry, None if entry is None else place))
@@ -158,8 +164,10 @@ class GetItemRule(Rule):
         new = super().rebuild(call, inputs, signature, alive)
         taken: list[tuple[int, Vector]] = []
         for entry, place in self.entries(call) or []:
-            axis = None if place is None else inputs[0].axes[place]
-            if axis is not None and place is not None:
+            if entry is None or place is None:
+                continue
+            axis = inputs[0].axes[place]
+            if axis is not None:
                 moved = relocated(entry, alive[axis])
                 if isinstance(moved, np.ndarray):
                     taken.append((place, moved))
@@ -168,21 +176,22 @@ class GetItemRule(Rule):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Moves the key to the living positions."""
-        key: list[Any] = []
+        key: list[Entry] = []
         entries = self.entries(call)
         if entries is None or not inputs[0].known():
             return args, kwargs
         for entry, place in entries:
             axis = None if place is None else inputs[0].axes[place]
-            if axis is not None:
-                entry = relocated(entry, alive[axis])
-            key.append(slice(None) if isinstance(entry, np.ndarray) else entry)
+            if entry is not None and axis is not None:
+                moved = relocated(entry, alive[axis])
+                entry = slice(None) if isinstance(moved, np.ndarray) else moved
+            key.append(entry)
         return (args[0], tuple(key)), {}
 
 
@@ -199,7 +208,9 @@ def _picking(
     return apply
 
 
-def relocated(entry: Any, alive: Mask) -> Any:
+def relocated(
+    entry: slice | int | np.integer[Any], alive: Mask
+) -> slice | int | Vector:
     """Returns an index of one axis that takes the living ones of what it took.
 
     Args:
@@ -249,9 +260,7 @@ class SliceRule(Rule):
         ]
         return Signature(outputs=[Labels(tuple(axes))])
 
-    def config(
-        self, call: Call, signature: Signature, alive: Mask
-    ) -> dict[str, Any]:
+    def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Recounts the axes that carry units."""
         config = dict(call.operation.get_config())
         axes = signature.outputs[0].axes
@@ -261,11 +270,11 @@ class SliceRule(Rule):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Starts where the first of the living ones is."""
         start = self.start(call)
         if start is None:
@@ -285,7 +294,7 @@ class TakeRule(Rule):
         """Returns the indices."""
         return call.args[1] if len(call.args) > 1 else call.kwargs["indices"]
 
-    def indices(self, call: Call) -> Any:
+    def indices(self, call: Call) -> Array | None:
         """Returns the indices as an array; None where they are a tensor."""
         given = self.given(call)
         if isinstance(given, Slot):
@@ -325,11 +334,11 @@ class TakeRule(Rule):
     def arguments(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Args,
+        kwargs: Kwargs,
         inputs: Sequence[Labels],
         alive: Mask,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ) -> tuple[Args, Kwargs]:
         """Moves the indices to the living positions."""
         indices = self.indices(call)
         axis = call.operation.axis

@@ -2,22 +2,23 @@
 """Windows that slide over a feature map: where, and what they read there."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from tf_diet.arrays import Array, Floats, Ints
 from tf_diet.graph.calls import Call
-from tf_diet.graph.linear_form import Array, Floats, Ints, LinearForm
+from tf_diet.graph.linear_form import LinearForm
+from tf_diet.graph.operation import Operation
 from tf_diet.rules.activation import is_linear
 
 
-def strides(layer: Any) -> tuple[int, ...]:
+def strides(layer: Operation) -> tuple[int, ...]:
     """Returns by how much the window moves on along each axis."""
     given = layer.strides
     return (given,) * layer.rank if isinstance(given, int) else tuple(given)
 
 
-def reach(layer: Any) -> tuple[int, ...]:
+def reach(layer: Operation) -> tuple[int, ...]:
     """Returns how far the window reaches along each axis."""
     return tuple(
         (size - 1) * dilation + 1
@@ -27,7 +28,7 @@ def reach(layer: Any) -> tuple[int, ...]:
     )
 
 
-def padding(layer: Any, sizes: tuple[int, ...]) -> list[tuple[int, int]]:
+def padding(layer: Operation, sizes: tuple[int, ...]) -> list[tuple[int, int]]:
     """Returns how many zeros stand before and after each axis."""
     if layer.padding == "valid":
         return [(0, 0)] * len(sizes)
@@ -57,7 +58,9 @@ class WindowForm(LinearForm):
         first = call.operation.data_format == "channels_first"
         return np.moveaxis(x, 1, -1) if first else x
 
-    def positions(self, layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def positions(
+        self, layer: Operation, shape: tuple[int, ...]
+    ) -> tuple[int, ...]:
         """Where the window stops."""
         return tuple(
             max((size + sum(around) - window) // stride + 1, 0)
@@ -70,7 +73,7 @@ class WindowForm(LinearForm):
             )
         )
 
-    def patches(self, layer: Any, x: Array, at: Ints) -> Floats:
+    def patches(self, layer: Operation, x: Array, at: Ints) -> Floats:
         """Returns what the window sees, shape (rows, taps, channels)."""
         around = padding(layer, x.shape[1:-1])
         places = self.positions(layer, x.shape[1:])
@@ -91,7 +94,7 @@ class WindowForm(LinearForm):
             taps.append(x[(example, *index)])
         return np.stack(taps, axis=1).astype(np.float64)
 
-    def plain(self, layer: Any) -> bool:
+    def plain(self, layer: Operation) -> bool:
         """Where there is no activation."""
         return is_linear(layer)
 
@@ -99,7 +102,7 @@ class WindowForm(LinearForm):
 class ConvolutionForm(WindowForm):
     """A convolution; each of its groups is a block."""
 
-    def rows(self, layer: Any, x: Array, at: Ints) -> Floats:
+    def rows(self, layer: Operation, x: Array, at: Ints) -> Floats:
         """The patches, tap by tap, of each group."""
         rows = self.patches(layer, x, at)
         number, taps, _ = rows.shape
@@ -107,12 +110,12 @@ class ConvolutionForm(WindowForm):
         rows = rows.transpose(2, 0, 1, 3)
         return rows.reshape(layer.groups, number, -1)
 
-    def constant(self, layer: Any, means: Floats) -> Floats:
+    def constant(self, layer: Operation, means: Floats) -> Floats:
         """The values once for each tap: what the window sees inside."""
         taps = int(np.prod(layer.kernel_size))
         return np.tile(means.reshape(layer.groups, -1), (1, taps))
 
-    def to_matrix(self, layer: Any, kernel: Array) -> Array:
+    def to_matrix(self, layer: Operation, kernel: Array) -> Array:
         """Taps and channels of the input make the columns."""
         *window, seen, _ = kernel.shape
         columns = int(np.prod(window)) * seen
@@ -120,7 +123,7 @@ class ConvolutionForm(WindowForm):
         return matrix.transpose(1, 0, 2)
 
     def from_matrix(
-        self, layer: Any, matrix: Array, shape: tuple[int, ...]
+        self, layer: Operation, matrix: Array, shape: tuple[int, ...]
     ) -> Array:
         """The other way round."""
         return matrix.transpose(1, 0, 2).reshape(shape)
@@ -133,22 +136,22 @@ class DepthwiseForm(WindowForm):
     layers before it have become.
     """
 
-    def rows(self, layer: Any, x: Array, at: Ints) -> Floats:
+    def rows(self, layer: Operation, x: Array, at: Ints) -> Floats:
         """The patches of each channel."""
         return self.patches(layer, x, at).transpose(2, 0, 1)
 
-    def constant(self, layer: Any, means: Floats) -> Floats:
+    def constant(self, layer: Operation, means: Floats) -> Floats:
         """The value of a channel at each tap."""
         taps = int(np.prod(layer.kernel_size))
         return np.repeat(means[:, None], taps, axis=1)
 
-    def to_matrix(self, layer: Any, kernel: Array) -> Array:
+    def to_matrix(self, layer: Operation, kernel: Array) -> Array:
         """Taps make the columns."""
         *_, channels, depth = kernel.shape
         return kernel.reshape(-1, channels, depth).transpose(1, 0, 2)
 
     def from_matrix(
-        self, layer: Any, matrix: Array, shape: tuple[int, ...]
+        self, layer: Operation, matrix: Array, shape: tuple[int, ...]
     ) -> Array:
         """The other way round."""
         return matrix.transpose(1, 0, 2).reshape(shape)

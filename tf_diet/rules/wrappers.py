@@ -10,12 +10,14 @@ import numpy as np
 
 from tf_diet.graph.calls import Call, TensorSpec
 from tf_diet.graph.labels import Labels, Vector
+from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, register_rule
 from tf_diet.rules.contraction import bound
 from tf_diet.rules.nested import (
     Composed,
     ComposedRule,
     Inside,
+    Part,
     compose,
     enter,
     inner_rule,
@@ -54,7 +56,7 @@ class BidirectionalRule(ComposedRule):
     def merged(
         self,
         call: Call,
-        parts: Any,
+        parts: Sequence[Part],
         forward: Sequence[Labels],
         backward: Sequence[Labels],
     ) -> Composed:
@@ -113,19 +115,19 @@ class BidirectionalRule(ComposedRule):
             for name, layer in self.inner(call.operation).items()
         }
 
-    def inner(self, operation: Any) -> dict[str, Any]:
+    def inner(self, operation: Operation) -> dict[str, Operation]:
         """Returns the layer of each direction."""
         return {
             "forward": operation.forward_layer,
             "backward": operation.backward_layer,
         }
 
-    def entries(self, made: Mapping[str, Any]) -> dict[str, Any]:
+    def entries(self, made: Mapping[str, Operation]) -> Kwargs:
         """Returns the two new layers."""
         return {"layer": made["forward"], "backward_layer": made["backward"]}
 
 
-def _output_specs(layer: Any, spec: TensorSpec) -> tuple[TensorSpec, ...]:
+def _output_specs(layer: Operation, spec: TensorSpec) -> tuple[TensorSpec, ...]:
     """Returns shapes and dtypes of what a layer makes of one tensor."""
     result = layer.compute_output_spec(
         keras.KerasTensor(spec.shape, dtype=spec.dtype)
@@ -179,7 +181,7 @@ class TimeDistributedRule(ComposedRule):
         masks = gone(call, axes, "skips steps by it")
         return compose(outputs, [part], frozen=masks)
 
-    def inner(self, operation: Any) -> dict[str, Any]:
+    def inner(self, operation: Operation) -> dict[str, Operation]:
         """Returns the layer inside."""
         return {"layer": operation.layer}
 
@@ -225,7 +227,7 @@ class SpectralNormalizationRule(ComposedRule):
         layer = call.operation.layer
         return replace(call, path=f"{call.path}/{layer.name}", operation=layer)
 
-    def inner(self, operation: Any) -> dict[str, Any]:
+    def inner(self, operation: Operation) -> dict[str, Operation]:
         """Returns the layer inside."""
         return {"layer": operation.layer}
 
@@ -239,10 +241,10 @@ class SpectralNormalizationRule(ComposedRule):
     def step(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        state: Mapping[str, Any],
-    ) -> tuple[Any, dict[str, Any]]:
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
         """Runs the layer inside: the kernel is normalised already."""
         rule = inner_rule(call.operation.layer)
         if rule is None:

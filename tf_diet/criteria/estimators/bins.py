@@ -10,10 +10,8 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from tf_diet.criteria.estimators.checks import Array
+from tf_diet.arrays import Array, Ints
 from tf_diet.criteria.estimators.compiled import compiled
-
-Ints = npt.NDArray[np.int64]
 
 # Cells a unit: more make counting dearer, fewer leave more to put in order.
 _CELLS = 4096

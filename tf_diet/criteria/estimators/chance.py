@@ -6,7 +6,7 @@ import functools
 import numpy as np
 from scipy.special import gammaln
 
-from tf_diet.criteria.estimators.checks import Floats
+from tf_diet.arrays import Floats
 
 # Up to here by summing the binomial, above by its expansion (error 1e-6).
 _EXACT = 400

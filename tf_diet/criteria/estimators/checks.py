@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What every estimator may take for granted about its two arrays."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from tf_diet.arrays import Array
 from tf_diet.errors import InputError
-
-Floats = npt.NDArray[np.float64]
-Array = npt.NDArray[Any]
 
 MIN_SAMPLES = 8
 

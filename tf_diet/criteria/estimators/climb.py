@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
+from tf_diet.arrays import Floats
 from tf_diet.criteria.estimators import copula
-from tf_diet.criteria.estimators.checks import Floats
 
 # What a dependence is finer than a Gaussian's falls by half from one
 # resolution to the next, within half of that; and by this share of the

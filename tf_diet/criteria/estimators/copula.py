@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from scipy.special import ndtri
 
-from tf_diet.criteria.estimators.checks import Floats
+from tf_diet.arrays import Floats
 
 LEVELS = (4, 8, 16, 32, 64)
 LARGEST = 7.0

@@ -5,8 +5,8 @@ import functools
 
 import numpy as np
 
-from tf_diet.criteria.estimators.bins import Ints
-from tf_diet.criteria.estimators.checks import Array, Floats, is_label
+from tf_diet.arrays import Array, Floats, Ints
+from tf_diet.criteria.estimators.checks import is_label
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.criteria.estimators.ranks import standardised
 from tf_diet.extensions import register_estimator

@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from absl import logging
 
+from tf_diet.arrays import Array, Floats
 from tf_diet.criteria.estimators.checks import (
-    Array,
-    Floats,
     check_target,
     check_units,
     is_label,

@@ -6,7 +6,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from tf_diet.criteria.estimators.checks import Array, Floats, is_label
+from tf_diet.arrays import Array, Floats
+from tf_diet.criteria.estimators.checks import is_label
 from tf_diet.criteria.estimators.ranks import normal_scores, standardised
 
 # Directions below this share of the largest singular value are rounding.

@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from tf_diet.criteria.estimators.checks import Array, Floats, check_scalar
+from tf_diet.arrays import Array, Floats
+from tf_diet.criteria.estimators.checks import check_scalar
 from tf_diet.criteria.estimators.ranks import normal_scores
 from tf_diet.criteria.estimators.vector import to_nats
 from tf_diet.extensions import register_estimator

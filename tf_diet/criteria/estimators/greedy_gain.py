@@ -3,12 +3,8 @@
 
 import numpy as np
 
-from tf_diet.criteria.estimators.checks import (
-    Array,
-    Floats,
-    check_target,
-    check_units,
-)
+from tf_diet.arrays import Array, Floats
+from tf_diet.criteria.estimators.checks import check_target, check_units
 from tf_diet.criteria.estimators.features import features
 from tf_diet.criteria.estimators.ranks import standardised
 

@@ -3,9 +3,10 @@
 
 import numpy as np
 
-from tf_diet.criteria.estimators.bins import MOST_BINS, Ints, equal_mass
+from tf_diet.arrays import Array, Floats, Ints
+from tf_diet.criteria.estimators.bins import MOST_BINS, equal_mass
 from tf_diet.criteria.estimators.chance import n_log_n
-from tf_diet.criteria.estimators.checks import Array, Floats, is_label
+from tf_diet.criteria.estimators.checks import is_label
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_estimator

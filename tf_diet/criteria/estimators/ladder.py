@@ -14,9 +14,10 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import entr, ndtri
 
+from tf_diet.arrays import Array, Floats
 from tf_diet.criteria.estimators import copula
 from tf_diet.criteria.estimators.bins import Binned, equal_mass
-from tf_diet.criteria.estimators.checks import Array, Floats, check_scalar
+from tf_diet.criteria.estimators.checks import check_scalar
 from tf_diet.criteria.estimators.climb import Rungs, climb
 from tf_diet.criteria.estimators.pyramid import pyramid
 from tf_diet.extensions import register_estimator

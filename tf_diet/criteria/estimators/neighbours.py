@@ -4,12 +4,8 @@
 import numpy as np
 
 from tf_diet import optional
-from tf_diet.criteria.estimators.checks import (
-    Array,
-    Floats,
-    check_scalar,
-    is_label,
-)
+from tf_diet.arrays import Array, Floats
+from tf_diet.criteria.estimators.checks import check_scalar, is_label
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.extensions import register_estimator
 

@@ -6,9 +6,9 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from tf_diet.arrays import Array, Floats
 from tf_diet.criteria.estimators.bins import Binned
 from tf_diet.criteria.estimators.chance import n_log_n, split_gain
-from tf_diet.criteria.estimators.checks import Array, Floats
 from tf_diet.criteria.estimators.compiled import compiled, compiled_sum
 
 Counts = npt.NDArray[np.uint32]

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from tf_diet.criteria.estimators.bins import Ints
-from tf_diet.criteria.estimators.checks import Array, Floats
+from tf_diet.arrays import Array, Floats, Ints
 
 # A float32 widened to float64 leaves 29 low bits of the mantissa empty. A
 # payload put there is carried along by a plain sort, which numpy vectorises;

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from tf_diet.criteria.estimators.checks import Array, Floats
+from tf_diet.arrays import Array, Floats
 from tf_diet.criteria.estimators.features import features
 from tf_diet.criteria.estimators.ranks import normal_scores
 from tf_diet.extensions import register_estimator

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from absl import logging
 
+from tf_diet.arrays import Floats
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_repair, repairs
-from tf_diet.graph.linear_form import Floats
 from tf_diet.pruning.repair.stream import Rows, Stream
 from tf_diet.pruning.repair.twins import Consumer
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tf_diet.arrays import Array, Floats, Ints
 from tf_diet.graph.calls import Call, Walk
 from tf_diet.graph.forward import ForwardPass, batch_size
-from tf_diet.graph.linear_form import Array, Floats, Ints
 from tf_diet.pruning.repair.twins import Consumer, Twins
 
 # Rows a consumer is shown, and at least so many for each of its columns.

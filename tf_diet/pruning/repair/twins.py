@@ -4,18 +4,20 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 
+from tf_diet.arrays import Array, Floats, Ints
 from tf_diet.errors import PlanError
 from tf_diet.graph.calls import Call, Walk
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Mask, take, touches, union
-from tf_diet.graph.linear_form import Array, Floats, Ints, LinearForm
+from tf_diet.graph.linear_form import LinearForm
+from tf_diet.graph.operation import Operation, Variable
 from tf_diet.graph.rule import own_variables, rule_for
+from tf_diet.rules.convolution import channel_axis
 
 Twins = tuple[Call, Call]
 
@@ -74,7 +76,7 @@ class Consumer:
     calls: tuple[Twins, ...]
     level: int
     source: Array
-    target: Any
+    target: Variable
     bias: "Bias | None"
     axes: tuple[Axis, ...]
     alive: Mask
@@ -86,12 +88,12 @@ class Consumer:
         return path if kernel == "kernel" else f"{path}.{kernel}"
 
     @property
-    def old(self) -> Any:
+    def old(self) -> Operation:
         """The layer of the full model."""
         return self.calls[0][0].operation
 
     @property
-    def new(self) -> Any:
+    def new(self) -> Operation:
         """The layer of the small model."""
         return self.calls[0][1].operation
 
@@ -175,7 +177,7 @@ class Bias:
         sign: -1 where the weight is subtracted.
     """
 
-    variable: Any
+    variable: Variable
     place: tuple[int, ...]
     sign: int = 1
 
@@ -346,7 +348,7 @@ def _consumer(
     return Consumer(form, tuple(pairs), level, value, target, bias, axes, alive)
 
 
-def _variables(call: Call, new: Call) -> dict[str, tuple[Any, Any]]:
+def _variables(call: Call, new: Call) -> dict[str, tuple[Variable, Variable]]:
     """Returns the weights of a layer and of its copy by name."""
     old = call.operation
     twin_of = {
@@ -370,15 +372,11 @@ def _absorbed(call: Call, small: Walk) -> Bias | None:
     once = sum(other.operation is norm for other in small.calls) == 1
     if not once or type(norm) is not keras.layers.BatchNormalization:
         return None
-    channel = 1 if _first(call.operation) else -1
+    channel = channel_axis(call.operation)
     rank = len(call.output_specs[0].shape)
     if norm.axis % rank != channel % rank:
         return None
     return Bias(norm.moving_mean, (), sign=-1)
-
-
-def _first(layer: Any) -> bool:
-    return getattr(layer, "data_format", "") == "channels_first"
 
 
 def _readers(key: int, walked: Walk) -> Iterator[Call]:
