@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What a rule is, and where rules are filed.
+"""What a rule is, and the table in which rules are registered.
 
 A rule is all that tf_diet knows of a layer or operation. From its signature
 follow groups, surgery, masks, parameters and FLOPs.
+
+Every position of an axis has a label, which stands for a unit (a filter, a
+neuron, a recurrent cell). Labels that are tied are removed together; a frozen
+label is never removed. A rule is exact if the model without some units
+computes what the full model computes with these units at zero; where removing
+a unit changes what the others compute, its labels are inexact.
 """
 
 import importlib
@@ -38,16 +44,18 @@ from tf_diet.graph.operation import (
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """What one call does to labels.
+    """How the labels of a call's outputs and weights follow from its inputs.
 
     Args:
         outputs: the labels of each output tensor.
         weights: per weight name, the labels of each of its axes.
-        sizes: per config entry, the axis whose living positions it counts.
-        ties: pairs of vectors that must live or die together.
-        frozen: vectors that must live, each with the reason.
-        inexact: vectors that may shrink only where the law is given up, each
-            with the reason; they are frozen otherwise.
+        sizes: per config entry, such as "units", the labels that it counts.
+        ties: pairs of vectors, equally long: what stands at one place of
+            both is removed together.
+        frozen: vectors that are never removed, each with the reason.
+        inexact: vectors whose units can only be removed at the price of
+            another result (`Limits(exact=False)`), each with the reason;
+            they are frozen otherwise.
         scales: per weight name, an axis and a power: the living values are
             multiplied by (kept / original) ** power, where a layer divides
             by the number of its channels.
@@ -66,7 +74,7 @@ class Signature:
 
 
 class Fresh:
-    """Makes the labels of the units that a call brings into being.
+    """Makes labels for the units that a layer has, such as its filters.
 
     Args:
         partition: where the labels live.
@@ -89,15 +97,16 @@ class Fresh:
         return vector
 
     def fixed(self, count: int, reason: str) -> Vector:
-        """Returns labels that always live, for data beside units."""
+        """Returns frozen labels, for data that is joined to units."""
         vector = self._partition.make(count)
         self._partition.freeze(vector, reason)
         return vector
 
     def free(self, count: int) -> Vector:
-        """Returns labels that no layer owns: they live unless tied.
+        """Returns labels that are removed only with what they are tied to.
 
-        One value that is spread over many positions can be spread over fewer.
+        They are for a value that is broadcast along an axis: it can be
+        broadcast along a shorter one just as well.
         """
         return self._partition.make(count)
 
@@ -109,10 +118,11 @@ class Rule(ABC):
     methods have defaults that follow from the signature.
 
     Attributes:
-        pointwise_in_time: each time step is made from the same time step
-            alone, so that a frame can be given by itself.
-        loops_over_time: a call is a loop over the time steps, and can be
-            compiled: it is, wherever it is run outside of a training.
+        pointwise_in_time: an output at one time step depends on the inputs
+            at that step alone, so that a step model can call the layer on
+            one frame.
+        loops_over_time: a call is a loop over time steps, which is compiled
+            wherever the layer runs outside of training.
         constant: its weights are those of a fixed transform, such as the
             kernels of a Fourier transform: where no removable unit lies on
             them, the share of parameters to remove does not count them, also
@@ -171,7 +181,7 @@ class Rule(ABC):
         return args, kwargs
 
     def settle(self, operation: Operation) -> None:  # noqa: B027
-        """Derives what a layer works out from its weights, once they are set.
+        """Updates what a layer derives from its weights, once they are set.
 
         Args:
             operation: the trimmed operation; most derive nothing.
@@ -207,7 +217,7 @@ class Rule(ABC):
         return ()
 
     def repeats(self, call: Call) -> int:
-        """Returns how many time steps come of each one that is given."""
+        """Returns how many time steps come out for each one that goes in."""
         return 1
 
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
@@ -265,7 +275,7 @@ _PREFIXES = {
 def register_rule(
     *kinds: type | str, pointwise_in_time: bool = False
 ) -> Callable[[Filed], Filed]:
-    """Files a rule under layer classes or names of `keras.ops`.
+    """Registers a rule for layer classes or operations of `keras.ops`.
 
     A function is enough where the signature says it all; a class is needed
     where a rule says more, such as how to rebuild the layer.
@@ -333,7 +343,7 @@ def _made(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
     function: RuleFunction = rule
 
     class FunctionRule(Rule):
-        """A rule that is its signature and the defaults."""
+        """A rule made of a function: its signature, and the defaults."""
 
         pointwise_in_time = pointwise
 
@@ -348,7 +358,7 @@ def _made(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
 
 @cache
 def _load_shipped() -> None:
-    """Files the rules that ship, when a rule is asked for and not before.
+    """Registers the rules that ship, when a rule is first asked for.
 
     They are of a room above this one, which is therefore named, not imported.
     """
@@ -356,9 +366,9 @@ def _load_shipped() -> None:
 
 
 def rule_for(operation: Operation) -> Rule | None:
-    """Returns the rule of exactly this kind of operation, or None.
+    """Returns the rule of exactly this class of operation, or None.
 
-    Subclasses have none of their own accord: their `call` may do anything.
+    Subclasses do not inherit one: their `call` may do anything.
     """
     _load_shipped()
     kind = type(operation)
@@ -375,7 +385,7 @@ def registered() -> list[type | str]:
 
 
 def register_barrier(reason: str, *kinds: str, constant: bool = False) -> None:
-    """Files why operations stop the graph: no rule could ever be right.
+    """Registers why operations stop the graph: no rule could be exact.
 
     Names are enough, so that a kind need not exist in every Keras.
 
@@ -399,7 +409,7 @@ def is_constant(operation: Any) -> bool:
 
 
 def kind_name(kind: type) -> str:
-    """Returns the name of a class of Keras, "" for any other.
+    """Returns the name by which a class of Keras is registered, or "".
 
     It is "ops." and the name of the class for an operation of `keras.ops` or
     `keras.activations`, "layers." and the name of the class for the others,
@@ -424,7 +434,7 @@ def barriers() -> dict[str, str]:
 
 
 def stopped(call: Call, inputs: Sequence[Labels], why: str) -> Signature:
-    """Returns the signature of a call that nothing is known of.
+    """Returns the signature of a call without a rule: all its inputs stay.
 
     Args:
         call: the application.

@@ -56,16 +56,16 @@ _LAYERS = (
 
 
 def is_linear(layer: Operation) -> bool:
-    """Says whether the sums of a layer are its outputs.
+    """Says whether a layer has no activation after its weighted sums.
 
-    Of a layer of Keras itself: what a subclass does after them is unknown.
+    Only a layer of Keras itself can be known to have none.
     """
     ours = type(layer).__module__.startswith("keras.")
     return ours and layer.activation in (None, keras.activations.linear)
 
 
 def mixing(activation: object) -> str | None:
-    """Returns why an activation ties channels together, or None."""
+    """Returns why an activation may mix channels, or None if it does not."""
     if isinstance(activation, keras.layers.Activation):
         activation = activation.activation
     if activation is None or type(activation) in _LAYERS:
@@ -79,7 +79,7 @@ def mixing(activation: object) -> str | None:
 def pin(
     call_path: str, activation: object, units: Vector
 ) -> list[tuple[Vector, str]]:
-    """Returns the `frozen` entry that an activation asks for, if any."""
+    """Returns `frozen` entries for units that an activation may mix."""
     reason = mixing(activation)
     return [(units, f"{call_path!r}: {reason}")] if reason else []
 

@@ -15,7 +15,7 @@ from tf_diet.rules.elementwise import broadcast
 
 @register_rule(LayerScale)
 class LayerScaleRule(Rule):
-    """A factor for each channel, in ConvNeXt."""
+    """Multiplies each channel by a learned factor (ConvNeXt)."""
 
     pointwise_in_time = True
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Attention without projections: what runs together, and what must stay."""
+"""Attention without projections: which axes are tied, and which must stay."""
 
 from collections.abc import Hashable, Iterable, Sequence
 
@@ -25,7 +25,7 @@ from tf_diet.rules.contraction import (
     contract,
     operand,
 )
-from tf_diet.rules.outcomes import gone
+from tf_diet.rules.outcomes import freeze
 
 _MASKS = ("attention_mask", "query_mask", "value_mask", "key_mask", "mask")
 _PLACES = ("batch", "row", "source")
@@ -42,7 +42,7 @@ def attend(
     masks: Iterable[Term],
     ordered: bool,
 ) -> Contraction:
-    """Finds what runs together in attention, and what must stay.
+    """Returns which axes attention ties, and which must stay.
 
     Args:
         call: the application.
@@ -59,7 +59,7 @@ def attend(
         elif axis is not None and ordered and kind_of(index) in _PLACES:
             frozen.append((axis, f"{call.path!r} has a mask along this axis"))
     seen = (axis for mask in masks for axis in mask.labels.axes)
-    frozen += gone(call, seen, "takes it as a mask")
+    frozen += freeze(call, seen, "takes it as a mask")
     return Contraction(solved.axes, solved.ties, frozen)
 
 
@@ -111,7 +111,7 @@ def attention(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
 
 @register_rule("ops.DotProductAttention")
 class DotProductAttentionRule(Rule):
-    """Attention as one operation, with as many channels in q, k and v."""
+    """Attention as one operation; query, key and value are equally wide."""
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -148,7 +148,7 @@ class DotProductAttentionRule(Rule):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[Args, Kwargs]:
-        """Keeps dividing by the root of all channels there were."""
+        """Keeps the scale of the full model, the root of its channels."""
         given = bound(call)
         if given.get("scale") is not None:
             return args, kwargs

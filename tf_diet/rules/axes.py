@@ -10,11 +10,11 @@ from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, Mask
 from tf_diet.graph.operation import Config
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.rules.outcomes import gone, pinned, places
+from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 
 def _in_order(x: Labels, order: Iterable[int]) -> Signature:
-    """Moves the labels like the axes.
+    """Permutes the labels as the axes are permuted.
 
     Args:
         x: the labels before.
@@ -36,15 +36,17 @@ def transpose(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     (x,) = inputs
     axes = call.operation.axes
     every = range(x.rank)
-    return _in_order(x, every[::-1] if axes is None else places(axes, x.rank))
+    return _in_order(
+        x, every[::-1] if axes is None else axis_numbers(axes, x.rank)
+    )
 
 
 @register_rule("ops.Moveaxis")
 def moveaxis(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Puts some axes elsewhere; the others fill the places in between."""
     (x,) = inputs
-    source = places(call.operation.source, x.rank)
-    target = places(call.operation.destination, x.rank)
+    source = axis_numbers(call.operation.source, x.rank)
+    target = axis_numbers(call.operation.destination, x.rank)
     moved = dict(zip(target, source, strict=True))
     rest = (place for place in range(x.rank) if place not in source)
     return _in_order(
@@ -67,7 +69,7 @@ def rot90(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Turns the plane of two axes, a quarter at a time."""
     (x,) = inputs
     axes = list(x.axes)
-    one, other = places(call.operation.axes, x.rank)
+    one, other = axis_numbers(call.operation.axes, x.rank)
     for _ in range(call.operation.k % 4):
         turned = axes[other]
         axes[other] = axes[one]
@@ -83,7 +85,7 @@ def expand_dims(
     (x,) = inputs
     given = call.operation.axis
     count = len(given) if isinstance(given, list | tuple) else 1
-    new = places(given, x.rank + count)
+    new = axis_numbers(given, x.rank + count)
     old = iter(x.axes)
     axes = [
         None if place in new else next(old) for place in range(x.rank + count)
@@ -108,7 +110,7 @@ def flip(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     axis = fixed.get(type(call.operation).__name__)
     if axis is None:
         axis = call.operation.axis
-    for place in places(axis, x.rank):
+    for place in axis_numbers(axis, x.rank):
         vector = x.axes[place]
         x = x.at(place, None if vector is None else vector[::-1])
     return Signature(outputs=[x])
@@ -122,7 +124,7 @@ def unstack(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     rest = Labels((*x.axes[:place], *x.axes[place + 1 :]))
     return Signature(
         outputs=[rest] * len(call.outputs),
-        frozen=gone(call, [x.axes[place]], "makes a tensor of each"),
+        frozen=freeze(call, [x.axes[place]], "makes a tensor of each"),
     )
 
 
@@ -139,11 +141,13 @@ class SqueezeRule(Rule):
         if given is None:
             shape = call.input_specs[0].shape
             given = [p for p, size in enumerate(shape) if size == 1]
-        dropped = places(given, x.rank)
+        dropped = axis_numbers(given, x.rank)
         kept = [a for p, a in enumerate(x.axes) if p not in dropped]
         return Signature(
             outputs=[Labels(tuple(kept))],
-            frozen=gone(call, [x.axes[p] for p in dropped], "removes its axis"),
+            frozen=freeze(
+                call, [x.axes[p] for p in dropped], "removes its axis"
+            ),
         )
 
     def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
@@ -157,12 +161,12 @@ class SqueezeRule(Rule):
 
 @register_rule("ops.Roll")
 class RollRule(Rule):
-    """Shifts axes round; the shifts are in the config."""
+    """Shifts positions cyclically; the shifts are in the config."""
 
     def shifts(self, call: Call, rank: int) -> dict[int, int]:
         """Returns by how much each axis is shifted."""
         operation = call.operation
-        axes = places(operation.axis, rank)
+        axes = axis_numbers(operation.axis, rank)
         given = operation.shift
         shifts = list(given) if np.ndim(given) else [given] * len(axes)
         found: dict[int, int] = {}
@@ -183,7 +187,7 @@ class RollRule(Rule):
         return Signature(outputs=[x])
 
     def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
-        """Counts how many of those that come round the end live."""
+        """Counts the units that are left among those that wrap around."""
         config = dict(call.operation.get_config())
         x = signature.outputs[0]
         if config["axis"] is None or not x.known():

@@ -61,7 +61,7 @@ class Contraction:
 
 
 def contract(call: Call, terms: Sequence[Term]) -> Contraction:
-    """Ties the axes that run together in a sum of products.
+    """Ties the axes that share an index in a sum of products.
 
     A dead unit is zero in each operand that carries it, so it adds nothing
     where it is summed over, and gives zero where it is kept. Operands that do
@@ -167,7 +167,7 @@ class _ContractionRule(Rule):
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Ties what is summed over or runs together; the rest passes."""
+        """Ties the axes that share an index; the others pass."""
         terms, out = self.terms(call, inputs)
         solved = contract(call, terms)
         return Signature(
@@ -242,7 +242,7 @@ def _free(side: str, rank: int) -> list[Index]:
 
 
 def _batch(rank: int) -> list[Index]:
-    """Leading axes that broadcast, counted from the right."""
+    """Returns indices for leading axes that broadcast, from the right."""
     return [("batch", place) for place in range(rank, 0, -1)]
 
 
@@ -253,7 +253,7 @@ class MatmulRule(_ContractionRule):
     def indices(
         self, call: Call, shapes: Sequence[Shape]
     ) -> tuple[Sequence[Sequence[Index]], Sequence[Index]]:
-        """Last axis of the first with last but one of the second."""
+        """Sums over the last axis of one and the last but one of the other."""
         first, second = (len(shape) for shape in shapes)
         rows = ["row"] if first > 1 else []
         columns = ["column"] if second > 1 else []
@@ -273,7 +273,7 @@ class DotRule(_ContractionRule):
     def indices(
         self, call: Call, shapes: Sequence[Shape]
     ) -> tuple[Sequence[Sequence[Index]], Sequence[Index]]:
-        """Last axis of the first with last, or last but one, of the second."""
+        """Sums over the last axes; Dot takes the last but one of the other."""
         first, second = (len(shape) for shape in shapes)
         one, other = _free("first", first), _free("second", second)
         if first and second:
@@ -309,7 +309,7 @@ class FlatteningRule(_ContractionRule):
     def indices(
         self, call: Call, shapes: Sequence[Shape]
     ) -> tuple[Sequence[Sequence[Index]], Sequence[Index]]:
-        """Axis with axis, where flattening changes nothing."""
+        """Pairs axis with axis, where flattening changes nothing."""
         first, second = (len(shape) for shape in shapes)
         if type(call.operation).__name__ == "Vdot":
             return (_free("both", first), _free("both", second)), ()

@@ -14,7 +14,7 @@ from tf_diet.graph.linear_form import LinearForm
 from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.activation import pin
-from tf_diet.rules.outcomes import gone
+from tf_diet.rules.outcomes import freeze
 from tf_diet.rules.windows import ConvolutionForm, DepthwiseForm, reach
 
 
@@ -25,12 +25,12 @@ def channel_axis(layer: Operation) -> int:
 
 
 def spatial(layer: Operation, x: Labels, units: Axis) -> Labels:
-    """Labels of a feature map: only the channel axis has units."""
+    """Returns labels of a feature map: only its channel axis has units."""
     return Labels.none(x.rank).at(channel_axis(layer), units)
 
 
 def channels(layer: Operation, x: Labels) -> Axis:
-    """The labels of the channel axis."""
+    """Returns the labels of the channel axis."""
     return x.axes[channel_axis(layer)]
 
 
@@ -40,7 +40,7 @@ def other_axes(
     """Pins labels on axes that a sliding window mixes."""
     place = channel_axis(layer) % x.rank
     others = (axis for number, axis in enumerate(x.axes) if number != place)
-    return gone(call, others, "slides over this axis")
+    return freeze(call, others, "slides over this axis")
 
 
 def count_positions(spec: TensorSpec, place: int) -> int:
@@ -67,7 +67,7 @@ class Spatial(Rule):
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
-    """How the channels of a convolution hang together.
+    """Which channels of a convolution are removed together.
 
     Args:
         units: the labels of its filters.
@@ -144,7 +144,7 @@ class ConvolutionRule(Spatial):
         )
 
     def linear_forms(self, call: Call) -> Sequence[LinearForm]:
-        """The kernel meets patches."""
+        """Returns one form: the kernel multiplies patches."""
         return (ConvolutionForm(),)
 
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
@@ -183,7 +183,7 @@ def _past(layer: Operation) -> int:
 
 
 def _taps(call: Call, window: Tensor) -> Tensor:
-    """One output frame as a matrix product over the frames it sees."""
+    """Returns one output frame, as a matrix product over the frames it sees."""
     layer = call.operation
     taps = window[:, :: layer.dilation_rate[0]] if _past(layer) else window
     seen = layer.kernel_size[0] * window.shape[-1]
@@ -248,7 +248,7 @@ class TransposedConvolutionRule(Spatial):
         )
 
     def positions(self, call: Call, signature: Signature, alive: Mask) -> int:
-        """Returns the number of input positions: each meets the kernel."""
+        """Returns the number of input positions: each is multiplied."""
         return count_positions(
             call.input_specs[0], channel_axis(call.operation)
         )
@@ -256,7 +256,7 @@ class TransposedConvolutionRule(Spatial):
 
 @dataclass(frozen=True, eq=False)
 class Multiplied:
-    """How the channels of a depthwise convolution hang together.
+    """Which channels of a depthwise convolution are removed together.
 
     Args:
         outputs: the labels of its outputs, `depth_multiplier` a channel.
@@ -324,7 +324,7 @@ class DepthwiseRule(Spatial):
         )
 
     def linear_forms(self, call: Call) -> Sequence[LinearForm]:
-        """The kernel meets the patches of one channel at a time."""
+        """Returns one form: the kernel multiplies patches of each channel."""
         return (DepthwiseForm(),)
 
 

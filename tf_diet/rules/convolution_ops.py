@@ -101,7 +101,7 @@ class _Convolution(Spatial):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[Args, Kwargs]:
-        """Takes what lives of the kernels that are constants."""
+        """Slices the kernels that are constants."""
         given = bind(call.operation, args, kwargs)
         seen = channels(call.operation, inputs[0])
         for name, axes in self.layout(call, seen).items():
@@ -111,7 +111,7 @@ class _Convolution(Spatial):
         return (given.pop("inputs"),), given
 
     def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
-        """A multiply and an add for each element of the kernels."""
+        """Counts a multiply and an add for each element of the kernels."""
         elements = 0
         for name, axes in signature.weights.items():
             elements += count_elements(axes, shape_of(call, name), alive)
@@ -135,7 +135,7 @@ class ConvRule(_Convolution):
     """Any number of axes; the operation knows no groups."""
 
     def layout(self, call: Call, seen: Axis) -> Layout:
-        """The kernel meets the channels with its last axis but one."""
+        """Returns the kernel, whose last axis but one meets the channels."""
         return {"kernel": (*_window(call, "kernel"), seen, None)}
 
 
@@ -146,7 +146,7 @@ class ConvTransposeRule(_Convolution):
     made_along = -2
 
     def layout(self, call: Call, seen: Axis) -> Layout:
-        """The kernel meets the channels with its last axis."""
+        """Returns the kernel, whose last axis meets the channels."""
         return {"kernel": (*_window(call, "kernel"), None, seen)}
 
 
@@ -157,7 +157,7 @@ class DepthwiseConvRule(_Convolution):
     multiples = "kernel"
 
     def layout(self, call: Call, seen: Axis) -> Layout:
-        """The kernel meets the channels with its last axis but one."""
+        """Returns the kernel, whose last axis but one meets the channels."""
         return {"kernel": (*_window(call, "kernel"), seen, None)}
 
     def outputs(self, call: Call, seen: Axis, made: Axis) -> Axis:
@@ -173,7 +173,7 @@ class SeparableConvRule(_Convolution):
     multiples = "depthwise_kernel"
 
     def layout(self, call: Call, seen: Axis) -> Layout:
-        """The middle has each channel once for each of its filters."""
+        """Returns both; the middle repeats each channel for its filters."""
         depth = shape_of(call, "depthwise_kernel")[-1] or 1
         middle = None if seen is None else np.repeat(seen, depth)
         window = _window(call, "depthwise_kernel")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Dense."""
+"""The layer Dense."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ class DenseForm(LastAxisForm):
     """y = x W + b."""
 
     def refuses(self, call: Call) -> str:
-        """A kernel that is kept as something else cannot be set."""
+        """Returns why a kernel that is stored in another form cannot be set."""
         layer = call.operation
         if getattr(layer, "lora_enabled", False):
             return "it has LoRA weights"
@@ -26,7 +26,7 @@ class DenseForm(LastAxisForm):
         return ""
 
     def plain(self, layer: Operation) -> bool:
-        """Where there is no activation."""
+        """Says whether there is no activation."""
         return is_linear(layer)
 
 
@@ -50,5 +50,5 @@ class DenseRule(Rule):
         )
 
     def linear_forms(self, call: Call) -> Sequence[LinearForm]:
-        """The kernel meets the last axis."""
+        """Returns one form: the kernel multiplies the last axis."""
         return (DenseForm(),)

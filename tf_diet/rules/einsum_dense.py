@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""EinsumDense."""
+"""The layer EinsumDense."""
 
 from collections.abc import Sequence
 
@@ -59,7 +59,7 @@ class EinsumDenseRule(Rule):
         )
 
     def seen(self, call: Call, signature: Signature) -> Sequence[Axis]:
-        """Returns the labels of the input, as far as they live on."""
+        """Returns the labels of the input that kernel or result have too."""
         (seen, kernel), out = self.indices(call)
         known = dict(zip(kernel, signature.weights["kernel"], strict=True))
         known |= dict(zip(out, signature.outputs[0].axes, strict=True))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever treats every value alone, and broadcasting."""
+"""Layers and operations that treat every value alone, and broadcasting."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from tf_diet.graph.labels import (
 from tf_diet.graph.operation import Args, Kwargs, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.activation import pin
-from tf_diet.rules.outcomes import gone, pinned, places
+from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 _UNARY = """
     Abs Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Array
@@ -124,7 +124,7 @@ def combine(
 
 @register_rule(*(f"ops.{name}" for name in (_UNARY + _SEVERAL).split()))
 class BroadcastRule(Rule):
-    """Value by value, operands broadcast; constants are cut with the rest."""
+    """Works value by value, on operands and constants that broadcast."""
 
     pointwise_in_time = True
 
@@ -151,7 +151,7 @@ class BroadcastRule(Rule):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[Args, Kwargs]:
-        """Cuts constants along the axes of the result that have units."""
+        """Slices constants along the axes of the result that have units."""
         axes = self.signature(call, inputs, Fresh(Partition())).outputs[0].axes
 
         def cut(value: Any) -> Any:
@@ -195,7 +195,7 @@ class ClipRule(Rule):
         signature: Signature,
         alive: Mask,
     ) -> Operation:
-        """Makes it anew: limits in arrays have no config."""
+        """Calls the constructor: limits in arrays have no config."""
         operation = call.operation
         return type(operation)(
             operation.x_min, operation.x_max, name=operation.name
@@ -214,7 +214,7 @@ def table(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     place = call.inputs.index(value.key)
     others = [x for number, x in enumerate(inputs) if number != place]
     axes = (axis for labels in others for axis in labels.axes)
-    frozen = gone(call, axes, "looks values up in it")
+    frozen = freeze(call, axes, "looks values up in it")
     return Signature(outputs=[inputs[place]], frozen=frozen)
 
 
@@ -259,7 +259,7 @@ def activation(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
 def softmax(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Labels pass; the axis that is normalised over is inexact."""
     x = inputs[0]
-    over = places(call.operation.axis, x.rank)
+    over = axis_numbers(call.operation.axis, x.rank)
     axes = (x.axes[place] for place in over)
-    inexact = gone(call, axes, "normalises over this axis")
+    inexact = freeze(call, axes, "normalises over this axis")
     return Signature(outputs=[x], inexact=inexact)

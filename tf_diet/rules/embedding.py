@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Embedding."""
+"""Embeddings: tables of vectors."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ class EmbeddingRule(Rule):
         )
 
     def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
-        """A look-up computes nothing."""
+        """Returns 0: a look-up computes nothing."""
         return 0
 
 
@@ -57,7 +57,7 @@ class ReversibleEmbeddingRule(Rule):
         )
 
     def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
-        """A look-up computes nothing; the way back is a matrix product."""
+        """Returns 0 for a look-up; the way back is a matrix product."""
         if not _reverse(call):
             return 0
         layer = call.operation

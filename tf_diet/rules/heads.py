@@ -67,7 +67,7 @@ class _ProjectedRule(Rule):
     def solve(
         self, call: Call, inputs: Sequence[Labels], terms: dict[str, Term]
     ) -> Contraction:
-        """Finds what runs together, and what must stay."""
+        """Returns which axes are tied, and which must stay."""
         masks = given_masks(call, inputs)
         ordered = bool(
             masks
@@ -129,7 +129,7 @@ def _size(term: Term, kinds: Sequence[str]) -> int:
 
 @register_rule(keras.layers.MultiHeadAttention)
 class MultiHeadAttentionRule(_ProjectedRule):
-    """Heads go whole; key and value width shrink alike in all heads."""
+    """Removes whole heads, and the same key or value width from all heads."""
 
     def attended(self, call: Call) -> Sequence[int]:
         """Returns the axes over which positions look at each other."""
@@ -210,10 +210,10 @@ class MultiHeadAttentionRule(_ProjectedRule):
 
 @register_rule(keras.layers.GroupQueryAttention)
 class GroupedQueryAttentionRule(_ProjectedRule):
-    """Query heads that share keys and values.
+    """Several query heads share one head of keys and values.
 
-    A head of keys goes with its queries. Where there are too few for that,
-    the queries of every group go alike.
+    A head of keys is removed with its queries. Where there are too few for
+    that, the same query is removed from every group.
     """
 
     def attended(self, call: Call) -> Sequence[int]:
@@ -275,6 +275,6 @@ class GroupedQueryAttentionRule(_ProjectedRule):
 def _shrunk(
     weights: Mapping[str, Variable], width: Vector
 ) -> dict[str, tuple[Vector, float]]:
-    """Makes up for scores being divided by the root of a smaller width."""
+    """Scales the query, since scores are divided by the root of the width."""
     names = ("query/kernel", "query/bias")
     return {name: (width, 0.5) for name in names if name in weights}

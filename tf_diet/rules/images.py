@@ -8,7 +8,7 @@ import numpy as np
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Fresh, Signature, register_rule
-from tf_diet.rules.outcomes import gone
+from tf_diet.rules.outcomes import freeze
 
 
 def _channel_axis(call: Call, x: Labels) -> int:
@@ -34,7 +34,7 @@ def _passed(
     return Signature(
         outputs=[Labels.none(rank).at(place, channels)],
         ties=ties,
-        frozen=gone(call, rest, "moves positions along this axis"),
+        frozen=freeze(call, rest, "moves positions along this axis"),
     )
 
 

@@ -86,7 +86,7 @@ def _side_by_side(
     joined: int | None,
     fresh: Fresh,
 ) -> Signature:
-    """Ties what is laid side by side; units beside data stay.
+    """Ties the axes of what is joined; units beside data stay.
 
     Args:
         call: the application.

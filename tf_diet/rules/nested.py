@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Layers around layers: rules made of the rules of what is inside."""
+"""Layers around layers: their rules are made of those of the inner layers."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -90,7 +90,7 @@ def inner_rule(layer: Operation) -> Rule | None:
 def enter(
     name: str, call: Call, inputs: Sequence[Labels], fresh: Fresh
 ) -> Part:
-    """Asks the rule of an inner layer, which has one, what its call does.
+    """Returns what the rule of an inner layer says of its call.
 
     Args:
         name: of the part.
@@ -169,7 +169,7 @@ class ComposedRule(Rule):
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Joins what the inner layers say; one without a rule stops it all."""
+        """Joins the signatures of the inner layers, if all have a rule."""
         why = self.missing(call.operation)
         if why:
             return Composed(**vars(stopped(call, inputs, why)))
@@ -220,7 +220,7 @@ class ComposedRule(Rule):
         signature: Signature,
         alive: Mask,
     ) -> Operation:
-        """Builds the inner layers anew and puts a new layer around them.
+        """Rebuilds the inner layers and puts a new layer around them.
 
         The constructor takes them as they are, as `from_config` calls it. A
         serialised inner layer would bring along the shapes it was built for.
@@ -320,7 +320,7 @@ class ModelRule(ComposedRule):
         signature: Signature,
         alive: Mask,
     ) -> Operation:
-        """Builds the model anew around its new layers."""
+        """Rebuilds the model around its new layers."""
         model = call.operation
         walked = _walked(model)
         assert isinstance(walked, Walk)

@@ -19,12 +19,12 @@ from tf_diet.graph.labels import (
 )
 from tf_diet.graph.operation import Args, Config, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.rules.outcomes import gone, places
+from tf_diet.rules.outcomes import axis_numbers, freeze
 
 
 def statistics(call: Call, axes: Sequence[Axis]) -> list[tuple[Vector, str]]:
-    """Returns what shrinks only at the price of the law, with the reason."""
-    return gone(call, axes, "takes statistics over this axis")
+    """Returns `inexact` entries of axes that statistics are taken over."""
+    return freeze(call, axes, "takes statistics over this axis")
 
 
 class Normalizer(Rule):
@@ -36,10 +36,10 @@ class Normalizer(Rule):
     def across(self, call: Call) -> list[int]:
         """Returns the axes whose positions are not treated alike."""
         axis = call.operation.axis
-        return places(axis, len(call.output_specs[0].shape))
+        return axis_numbers(axis, len(call.output_specs[0].shape))
 
     def flops(self, call: Call, signature: Signature, alive: Mask) -> int:
-        """A few operations for each living value."""
+        """Counts a few operations for each value that is left."""
         axes, shape = signature.outputs[0].axes, call.output_specs[0].shape
         return self.per_value * count_elements(axes[1:], shape[1:], alive)
 
@@ -88,7 +88,7 @@ _BATCH_WEIGHTS = (
 
 @register_rule(keras.layers.LayerNormalization)
 class LayerNormalizationRule(Normalizer):
-    """Mean and variance over axes, which a missing channel changes."""
+    """Takes mean and variance over axes, which a removed channel changes."""
 
     per_value = 8
 
@@ -97,12 +97,12 @@ class LayerNormalizationRule(Normalizer):
     ) -> Signature:
         """Passes labels through; the axes of the statistics are inexact."""
         (x,) = inputs
-        order = places(call.operation.axis, x.rank)
+        order = axis_numbers(call.operation.axis, x.rank)
         seen = tuple(x.axes[place] for place in order)
         frozen = []
         if order != sorted(order):
             reason = "has weights in another order than its axes"
-            frozen = gone(call, seen, reason)
+            frozen = freeze(call, seen, reason)
         return Signature(
             outputs=[x],
             weights={"gamma": seen, "beta": seen},
@@ -113,7 +113,7 @@ class LayerNormalizationRule(Normalizer):
 
 @register_rule(keras.layers.GroupNormalization)
 class GroupNormalizationRule(Normalizer):
-    """Statistics within groups of channels: whole groups can go."""
+    """Takes statistics within groups of channels; whole groups can go."""
 
     per_value = 8
 
@@ -159,15 +159,15 @@ class RMSNormalizationRule(Normalizer):
     ) -> Signature:
         """Passes labels through; the scale makes up for those that go."""
         (x,) = inputs
-        order = places(call.operation.axis, x.rank)
+        order = axis_numbers(call.operation.axis, x.rank)
         seen = tuple(x.axes[place] for place in order)
         known = [axis for axis in seen if axis is not None]
         reason = "takes its mean over another axis with units"
-        frozen = gone(call, known[:-1], reason)
+        frozen = freeze(call, known[:-1], reason)
         if order != list(range(x.rank - len(order), x.rank)):
             # Keras broadcasts the scale along the last axes all the same.
             reason = "has a scale along other axes than its mean"
-            frozen = gone(call, x.axes, reason)
+            frozen = freeze(call, x.axes, reason)
         return Signature(
             outputs=[x],
             weights={"scale": seen},
@@ -176,7 +176,7 @@ class RMSNormalizationRule(Normalizer):
         )
 
     def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
-        """Corrects epsilon, which stands beside the mean."""
+        """Corrects epsilon, which is added to the mean."""
         config = dict(call.operation.get_config())
         for axis, _ in signature.scales.values():
             config["epsilon"] = corrected(config["epsilon"], axis, alive)
@@ -184,7 +184,7 @@ class RMSNormalizationRule(Normalizer):
 
 
 def corrected(epsilon: float | None, axis: Vector, alive: Mask) -> float:
-    """Returns the epsilon that goes with a mean over what lives of an axis."""
+    """Returns the epsilon for a mean over what is left of an axis."""
     full = keras.config.epsilon() if epsilon is None else epsilon
     return float(full * len(axis) / alive[axis].sum())
 
@@ -204,7 +204,7 @@ class UnitNormalizationRule(Normalizer):
 
 @register_rule(keras.layers.Normalization)
 class DataNormalizationRule(Normalizer):
-    """A mean and variance that were given, or that `adapt` found."""
+    """Subtracts a mean and divides by a deviation, given or from `adapt`."""
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -215,7 +215,7 @@ class DataNormalizationRule(Normalizer):
         return Signature(outputs=[x], weights={"mean": seen, "variance": seen})
 
     def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
-        """Takes the given statistics of the positions that live."""
+        """Takes the given statistics of the positions that are left."""
         config = dict(call.operation.get_config())
         (x,) = signature.outputs
         if config["mean"] is None:
@@ -233,12 +233,12 @@ class DataNormalizationRule(Normalizer):
 
 
 def _kept_axes(layer: Operation, rank: int) -> list[int]:
-    return sorted(places(layer.axis, rank))
+    return sorted(axis_numbers(layer.axis, rank))
 
 
 @register_rule(keras.layers.Rescaling)
 class RescalingRule(Rule):
-    """Scale and offset, one for all or one a position of some axes."""
+    """Scales and shifts, by one value or by one for each position."""
 
     pointwise_in_time = True
 
@@ -257,7 +257,7 @@ class RescalingRule(Rule):
         return Signature(outputs=[x], frozen=frozen)
 
     def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
-        """Takes the factors of the positions that live."""
+        """Takes the factors of the positions that are left."""
         config = dict(call.operation.get_config())
         (x,) = signature.outputs
         for name in _FACTORS:

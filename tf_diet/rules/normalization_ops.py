@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Normalisations of `keras.ops`, with the vectors that go beside them."""
+"""Normalisations of `keras.ops`, whose statistics and scales are arguments."""
 
 from collections.abc import Sequence
 
@@ -20,11 +20,11 @@ from tf_diet.graph.rule import Fresh, Signature, register_rule
 from tf_diet.rules.contraction import bind, bound
 from tf_diet.rules.elementwise import constant
 from tf_diet.rules.normalization import Normalizer, corrected, statistics
-from tf_diet.rules.outcomes import gone, places
+from tf_diet.rules.outcomes import axis_numbers, freeze
 
 
 class _Beside(Normalizer):
-    """An operation on x with vectors that lie along axes of x."""
+    """An operation on x, whose other arguments are vectors along axes of x."""
 
     vectors: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ class _Beside(Normalizer):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[Args, Kwargs]:
-        """Takes what lives of the vectors that are constants."""
+        """Slices the vectors that are constants."""
         x = self.labels(call, inputs, bound(call)["x"])
         given = bind(call.operation, args, kwargs)
         for name in self.vectors:
@@ -82,7 +82,7 @@ class _Beside(Normalizer):
 
 @register_rule("ops.BatchNorm")
 class BatchNormRule(_Beside):
-    """Statistics, scale and offset are given."""
+    """Normalises by statistics that are arguments."""
 
     vectors = ("mean", "variance", "offset", "scale")
 
@@ -99,7 +99,7 @@ class BatchNormRule(_Beside):
 
 @register_rule("ops.LayerNorm")
 class LayerNormRule(_Beside):
-    """Mean and variance over axes, which a missing channel changes."""
+    """Takes mean and variance over axes, which a removed channel changes."""
 
     vectors = ("gamma", "beta")
     per_value = 8
@@ -129,7 +129,7 @@ class LayerNormRule(_Beside):
 
 @register_rule("ops.RMSNorm")
 class RMSNormRule(_Beside):
-    """A mean of squares: exact where the scale can make up for it."""
+    """Divides by a mean of squares: exact where the scale can be corrected."""
 
     vectors = ("scale",)
     per_value = 4
@@ -142,7 +142,7 @@ class RMSNormRule(_Beside):
         (x,) = plain.outputs
         known = self.counted(call, x)
         reason = "takes its mean over another axis with units"
-        frozen = gone(call, known[:-1], reason)
+        frozen = freeze(call, known[:-1], reason)
         made = isinstance(bound(call).get("scale"), Slot | keras.Variable)
         reason = f"{call.path!r} has a scale that cannot be corrected"
         return Signature(
@@ -158,7 +158,7 @@ class RMSNormRule(_Beside):
         return [axis for axis in seen if axis is not None]
 
     def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
-        """Corrects epsilon, which stands beside the mean."""
+        """Corrects epsilon, which is added to the mean."""
         config = dict(call.operation.get_config())
         for axis in self.counted(call, signature.outputs[0])[-1:]:
             epsilon = corrected(call.operation.epsilon, axis, alive)
@@ -173,7 +173,7 @@ class RMSNormRule(_Beside):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[Args, Kwargs]:
-        """Corrects the scale, or gives one."""
+        """Corrects the scale for the removed units, or adds one."""
         args, given = super().arguments(call, args, kwargs, inputs, alive)
         x = self.labels(call, inputs, bound(call)["x"])
         scale = given.get("scale")
@@ -194,7 +194,9 @@ class NormalizeRule(Normalizer):
 
     def across(self, call: Call) -> list[int]:
         """Returns the axes of the norm; None means all of them."""
-        return places(call.operation.axis, len(call.output_specs[0].shape))
+        return axis_numbers(
+            call.operation.axis, len(call.output_specs[0].shape)
+        )
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What rules say of axes again and again: which they are, and what stays."""
+"""What many rules need: axes as numbers, and axes that must stay."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,8 +8,8 @@ from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Signature
 
 
-def places(axis: int | Sequence[int] | None, rank: int) -> list[int]:
-    """Returns axes as positions, in the order given; None is all of them.
+def axis_numbers(axis: int | Sequence[int] | None, rank: int) -> list[int]:
+    """Returns axes as numbers from 0, in the order given; None is all.
 
     Args:
         axis: a number, several, or None; negative ones count from the end.
@@ -21,10 +21,10 @@ def places(axis: int | Sequence[int] | None, rank: int) -> list[int]:
     return [int(place) % rank for place in given]
 
 
-def gone(
+def freeze(
     call: Call, vectors: Iterable[Axis], reason: str
 ) -> list[tuple[Vector, str]]:
-    """Returns the `frozen` entries of axes that must stay whole.
+    """Returns `frozen` entries: no unit on these axes can be removed.
 
     Args:
         call: the application.
@@ -35,7 +35,7 @@ def gone(
 
 
 def pinned(call: Call, inputs: Sequence[Labels], reason: str) -> Signature:
-    """Lets nothing through: all that reaches the call stays.
+    """Returns the signature of a call whose inputs cannot lose any unit.
 
     Args:
         call: the application.
@@ -44,5 +44,5 @@ def pinned(call: Call, inputs: Sequence[Labels], reason: str) -> Signature:
     """
     return Signature(
         outputs=[Labels.none(len(spec.shape)) for spec in call.output_specs],
-        frozen=gone(call, (v for x in inputs for v in x.axes), reason),
+        frozen=freeze(call, (v for x in inputs for v in x.axes), reason),
     )

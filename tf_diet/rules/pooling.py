@@ -47,7 +47,7 @@ def positions(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     layer = call.operation
     rank = len(call.output_specs[0].shape)
     if rank != x.rank:
-        # Keras foretells a wrong shape for some adaptive pooling.
+        # Keras computes a wrong output shape for some adaptive pooling.
         return pinned(call, inputs, f"has {x.rank} axes and claims {rank}")
     return Signature(
         outputs=[spatial(layer, x, channels(layer, x))],

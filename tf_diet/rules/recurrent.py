@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recurrent layers: a cell over time, and what skips time steps."""
+"""Recurrent layers: a cell over time; and Masking, which skips time steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,18 +23,18 @@ from tf_diet.rules.nested import (
     enter,
     match,
 )
-from tf_diet.rules.outcomes import gone
+from tf_diet.rules.outcomes import freeze
 from tf_diet.rules.recurrent_cells import ConvLSTMCellRule, nest, step_call
 from tf_diet.rules.recurrent_forms import InputForm, StateForm
 
 
 class _Recurrent(ComposedRule):
-    """One cell over time; its states go round from step to step."""
+    """Runs one cell over time; each step gets the states of the one before."""
 
     def joined(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Composed:
-        """Asks the cell; what it returns as a state it is given as one."""
+        """Takes the signature of the cell and ties states before and after."""
         given = bound(call)
         x = operand(call, inputs, given["sequences"])
         inner = self.step_of(call, TensorSpec(_timeless(x.shape), "float32"))
@@ -46,7 +46,7 @@ class _Recurrent(ComposedRule):
         part = self.enter(inner, [frame, *before], fresh)
         y, *after = part.signature.outputs
         along = (x.labels.axes[1], *_masks(call, inputs, given))
-        frozen = gone(call, along, "runs along this axis")
+        frozen = freeze(call, along, "runs along this axis")
         ties: list[tuple[Vector, Vector]] = []
         reason = f"{call.path!r} starts from a state that is fixed"
         for one, other in [
@@ -91,7 +91,7 @@ class _Recurrent(ComposedRule):
         return int(call.input_specs[call.inputs.index(x.key)].shape[1] or 1)
 
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
-        """Names one vector of units a state: "state", or "state_0", ..."""
+        """Returns a vector for each state: "state", or "state_0", "state_1"."""
         sizes = keras.tree.flatten(call.operation.cell.state_size)
         if len(sizes) == 1:
             return {"state": (batch, sizes[0])}
@@ -195,13 +195,13 @@ class _OneLayer(_Recurrent):
 class RecurrentRule(_OneLayer):
     """Elman's recurrent layer, gated recurrent units, long short-term memory.
 
-    What tells them apart is in the rules of their cells.
+    They differ in their cells, which have rules of their own.
     """
 
     loops_over_time = True
 
     def linear_forms(self, call: Call) -> Sequence[LinearForm]:
-        """One kernel meets the inputs, the other one the states."""
+        """Returns two forms: one kernel for the inputs, one for the states."""
         return (InputForm(), StateForm())
 
 
@@ -233,12 +233,12 @@ class ConvLSTMRule(_OneLayer):
     def enter(
         self, inner: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Part:
-        """Asks the rule that belongs to the cell."""
+        """Returns what the rule of the cell says."""
         signature = self.cell.signature(inner, inputs, fresh)
         return Part("", inner, self.cell, inputs, signature)
 
     def missing(self, operation: Operation) -> str:
-        """Nothing: the cell is always the same kind."""
+        """Returns "": the cell is always of the same kind."""
         return ""
 
     def state_axis(self, call: Call) -> int:
@@ -246,7 +246,7 @@ class ConvLSTMRule(_OneLayer):
         return self.cell.place(replace(call, operation=call.operation.cell))
 
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
-        """Names nothing: it has no step form."""
+        """Returns no states: the layer cannot run one frame at a time."""
         return {}
 
     def step(
@@ -256,7 +256,7 @@ class ConvLSTMRule(_OneLayer):
         kwargs: Kwargs,
         state: Mapping[str, Tensor],
     ) -> tuple[Any, dict[str, Tensor]]:
-        """Refuses: feature maps as states are more than a board can hold."""
+        """Raises StreamingError: feature maps are too large as states."""
         return Rule.step(self, call, args, kwargs, state)
 
 
@@ -271,5 +271,5 @@ def masking(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     value = call.operation.mask_value
     exact = np.ndim(value) == 0 and value == 0
     reason = "skips steps of a value other than zero"
-    frozen = [] if exact else gone(call, [x.channels], reason)
+    frozen = [] if exact else freeze(call, [x.channels], reason)
     return Signature(outputs=[x], frozen=frozen)

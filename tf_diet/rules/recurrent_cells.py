@@ -24,7 +24,7 @@ from tf_diet.rules.nested import (
     enter,
     match,
 )
-from tf_diet.rules.outcomes import gone
+from tf_diet.rules.outcomes import freeze
 
 
 def step_inputs(
@@ -42,10 +42,10 @@ def step_inputs(
 
 
 class _CellRule(Rule):
-    """What the cells share: gates and states live and die with their unit.
+    """What the cells share: a unit is removed with its gates and states.
 
-    A dead unit of the masked model may hold a value other than zero, such as
-    sigmoid(0). It meets zero weights wherever it goes.
+    Where the masked model keeps a removed unit, its state may be other than
+    zero, such as sigmoid(0), but all weights that read it are zero.
     """
 
     gates = 1
@@ -67,7 +67,7 @@ class _CellRule(Rule):
         output = Labels.none(len(call.output_specs[0].shape)).at(place, units)
         ties: list[tuple[Vector, Vector]] = []
         others = (a for n, a in enumerate(x.axes) if n != place % x.rank)
-        frozen = gone(call, others, "mixes the positions of this axis")
+        frozen = freeze(call, others, "mixes the positions of this axis")
         for name in ("activation", "recurrent_activation"):
             activation = getattr(call.operation, name, None)
             frozen += pin(call.path, activation, units)
@@ -167,7 +167,7 @@ class StackedCellsRule(ComposedRule):
     def joined(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Composed:
-        """Gives each cell what the one below it returns."""
+        """Joins the cells: each takes what the one below it returns."""
         x, states = step_inputs(call, inputs)
         spec = call.input_specs[0]
         parts: list[Part] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What recurrent layers make of their inputs and of their states."""
+"""The linear forms of recurrent layers: of their inputs and their states."""
 
 from collections.abc import Mapping
 
@@ -13,15 +13,15 @@ from tf_diet.graph.operation import Operation
 
 
 class InputForm(LastAxisForm):
-    """What a recurrent layer makes of its input, all gates alike."""
+    """The kernel that multiplies the input, the gates side by side."""
 
     def bias_place(self, layer: Operation) -> tuple[int, ...]:
-        """A GRU that resets after the product has two rows of biases."""
+        """Returns a row of a GRU with reset_after, which has two of biases."""
         return (0,) if getattr(layer, "reset_after", False) else ()
 
 
 class StateForm(LastAxisForm):
-    """What a recurrent layer makes of its last state, all gates alike.
+    """The kernel that multiplies the state before, the gates side by side.
 
     The states are those of the full model: what is fitted is one step, not
     what many steps make of it.
@@ -31,7 +31,7 @@ class StateForm(LastAxisForm):
     given = True
 
     def refuses(self, call: Call) -> str:
-        """States must start from zero and meet the kernel as they are."""
+        """Returns why the states that the kernel reads are not known."""
         layer = call.operation
         if len(call.inputs) > 1:
             return "its first state or its mask is given by the model"
@@ -42,13 +42,13 @@ class StateForm(LastAxisForm):
         return ""
 
     def keys(self, call: Call) -> tuple[int, ...]:
-        """The outputs, where they are all states."""
+        """Returns the outputs if these are all the states, else the inputs."""
         if call.operation.return_sequences:
             return call.outputs[:1]
         return call.inputs[:1]
 
     def read(self, call: Call, values: Mapping[int, Array]) -> Array:
-        """The state before each step."""
+        """Returns the state before each step."""
         (key,) = self.keys(call)
         after = values[key]
         if not call.operation.return_sequences:
@@ -58,12 +58,12 @@ class StateForm(LastAxisForm):
         return before
 
     def bias_place(self, layer: Operation) -> tuple[int, ...]:
-        """A GRU that resets after the product has two rows of biases."""
+        """Returns a row of a GRU with reset_after, which has two of biases."""
         return (1,) if getattr(layer, "reset_after", False) else ()
 
 
 def _all_states(layer: Operation, x: Array) -> Array:
-    """Returns every state of a layer that returns the last one alone."""
+    """Returns every state of a layer that returns only the last one."""
     config = layer.get_config()
     zeros = {n: "zeros" for n in config if n.endswith("_initializer")}
     twin = type(layer).from_config(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reducing axes, running over them, and putting them in order."""
+"""Reductions, cumulative operations and sorting."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector, meet
 from tf_diet.graph.rule import Fresh, Signature, register_rule
-from tf_diet.rules.outcomes import gone, pinned, places
+from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 
 def _reduced(
@@ -18,7 +18,7 @@ def _reduced(
     """Returns the labels that are left, and those that are reduced."""
     (x, *_), operation = inputs, call.operation
     axis = getattr(operation, "axis", getattr(operation, "axes", None))
-    over = places(axis, x.rank)
+    over = axis_numbers(axis, x.rank)
     keeps = bool(getattr(operation, "keepdims", False))
     kept: list[Axis] = []
     for place, axis in enumerate(x.axes):
@@ -36,7 +36,7 @@ def _reduced(
 
 @register_rule("ops.Any", "ops.CountNonzero", "ops.Nansum", "ops.Sum")
 def sum_over(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
-    """Drops the axes that are reduced: their units can go, as zeros do."""
+    """Drops axes; units on them can be removed, since zeros add nothing."""
     outputs, _ = _reduced(call, inputs)
     return Signature(outputs)
 
@@ -49,7 +49,7 @@ def norm(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     exact = order in (None, "fro") or (
         isinstance(order, int | float) and order >= 0
     )
-    frozen = [] if exact else gone(call, vectors, "takes the least of it")
+    frozen = [] if exact else freeze(call, vectors, "takes the least of it")
     return Signature(outputs, frozen=frozen)
 
 
@@ -83,7 +83,7 @@ def statistic(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     weight = _weights_of_average(call)
     if len(inputs) > 1 or np.ndim(weight) > 1:
         return pinned(call, inputs, "weighs its values")
-    over = gone(call, vectors, "takes a statistic over this axis")
+    over = freeze(call, vectors, "takes a statistic over this axis")
     if np.ndim(weight):
         return Signature(outputs, frozen=over)
     return Signature(outputs, inexact=over)
@@ -112,7 +112,7 @@ def decided_by_each(
     """Drops axes and pins units on them: a single value, or place, decides."""
     outputs, vectors = _reduced(call, inputs)
     reason = "is decided by each unit of this axis"
-    return Signature(outputs, frozen=gone(call, vectors, reason))
+    return Signature(outputs, frozen=freeze(call, vectors, reason))
 
 
 def _works_along(
@@ -133,7 +133,7 @@ def _works_along(
         frozen += more_frozen
     for x in inputs:
         mixed = [x.axes[p] for p in over]
-        frozen += gone(call, mixed, "works along this axis")
+        frozen += freeze(call, mixed, "works along this axis")
     rest = [None if p in over else a for p, a in enumerate(first.axes)]
     outputs = []
     for spec in call.output_specs:
@@ -155,7 +155,7 @@ def order(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Pins units on the axis whose values depend on their neighbours."""
     if call.operation.axis is None:
         return pinned(call, inputs, "works along all axes at once")
-    over = places(call.operation.axis, inputs[0].rank)
+    over = axis_numbers(call.operation.axis, inputs[0].rank)
     return _works_along(call, inputs, over)
 
 
@@ -199,12 +199,12 @@ def diagonal(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """
     (x,) = inputs
     operation = call.operation
-    two = places((operation.axis1, operation.axis2), x.rank)
+    two = axis_numbers((operation.axis1, operation.axis2), x.rank)
     rest = [a for p, a in enumerate(x.axes) if p not in two]
     missing = len(call.output_specs[0].shape) - len(rest)
     return Signature(
         outputs=[Labels((*rest, *(None,) * missing))],
-        frozen=gone(call, [x.axes[p] for p in two], "takes its diagonal"),
+        frozen=freeze(call, [x.axes[p] for p in two], "takes its diagonal"),
     )
 
 

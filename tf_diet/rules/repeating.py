@@ -10,11 +10,11 @@ from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
 from tf_diet.graph.operation import Config, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
-from tf_diet.rules.outcomes import gone, pinned
+from tf_diet.rules.outcomes import freeze, pinned
 
 
 def _spreads(x: Labels, place: int, size: int | None) -> bool:
-    """Says whether one value becomes channels, of which there may be fewer.
+    """Says whether one value is repeated as channels, which can be fewer.
 
     Only the last axis is taken for channels: elsewhere it may be positions.
     """
@@ -56,7 +56,7 @@ class RepeatRule(Rule):
         signature: Signature,
         alive: Mask,
     ) -> Operation:
-        """Keeps the repeats of what lives."""
+        """Keeps the repeats of the positions that are left."""
         operation = call.operation
         axis, repeats = operation.axis, operation.repeats
         if axis is not None:
@@ -104,7 +104,7 @@ class TileRule(Rule):
         signature: Signature,
         alive: Mask,
     ) -> Operation:
-        """Counts anew how often one value is repeated."""
+        """Recounts how often one value is repeated."""
         operation = call.operation
         given = operation.repeats
         repeats = [given] if isinstance(given, int) else list(given)
@@ -135,7 +135,7 @@ class BroadcastToRule(Rule):
             axis = x.axes[place - new] if place >= new else None
             old = before[place - new] if place >= new else 1
             if old == 1 and size is not None and size > 1:
-                frozen += gone(call, [axis], "spreads one channel over many")
+                frozen += freeze(call, [axis], "spreads one channel over many")
                 free = _spreads(Labels.none(len(after)), place, old)
                 axis = fresh.free(size) if free else None
             axes.append(axis)
@@ -160,7 +160,7 @@ def pad(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     for axis, (left, right) in zip(x.axes, widths.tolist(), strict=True):
         if axis is not None and (left or right):
             if operation.mode != "constant":
-                frozen += gone(call, [axis], "mirrors its ends")
+                frozen += freeze(call, [axis], "mirrors its ends")
             data = f"{call.path!r} adds it"
             parts = fresh.fixed(left, data), axis, fresh.fixed(right, data)
             axis = np.concatenate(parts)

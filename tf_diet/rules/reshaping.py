@@ -32,7 +32,7 @@ class Reshaped:
     frozen: list[Vector] = field(default_factory=list)
 
     def signature(self, call: Call) -> Signature:
-        """Returns it as the signature of a call."""
+        """Returns the signature of a call that does this."""
         reason = f"{call.path!r} mixes this axis with others"
         return Signature(
             outputs=[Labels(tuple(self.axes))],
@@ -154,7 +154,7 @@ def flatten(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
 
 @register_rule(keras.layers.Reshape, "ops.Reshape")
 class ReshapeRule(Rule):
-    """Sizes are in the config and follow the living positions."""
+    """Reshapes to sizes in its config, which follow the removed units."""
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh

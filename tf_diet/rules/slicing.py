@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Splitting and indexing, whose sizes sit in the arguments."""
+"""Splitting and indexing, by positions that are arguments."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,14 +15,14 @@ from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
 from tf_diet.graph.operation import Args, Config, Kwargs
 from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
 from tf_diet.rules.elementwise import constant
-from tf_diet.rules.outcomes import gone, pinned
+from tf_diet.rules.outcomes import freeze, pinned
 
 # What an index says of one axis; None is a new axis.
 Entry = slice | int | np.integer[Any] | None
 
 
 def where_now(positions: ArrayLike, alive: Mask) -> Vector:
-    """Returns the new positions of those of some positions that live."""
+    """Returns where the positions that are left have moved to."""
     given = np.asarray(positions, np.int64)
     return (np.cumsum(alive) - 1)[given[alive[given]]]
 
@@ -68,7 +68,7 @@ class SplitRule(Rule):
         signature: Signature,
         alive: Mask,
     ) -> Any:
-        """Cuts at the living positions; parts may differ in size."""
+        """Cuts at the new positions; parts may differ in size."""
         operation = call.operation
         axis = self.axis(call)
         vector = inputs[0].axes[axis]
@@ -160,7 +160,7 @@ class GetItemRule(Rule):
         signature: Signature,
         alive: Mask,
     ) -> Any:
-        """Takes one by one what no slice can take any more."""
+        """Takes positions one by one where no slice can take them any more."""
         new = super().rebuild(call, inputs, signature, alive)
         taken: list[tuple[int, Vector]] = []
         for entry, place in self.entries(call) or []:
@@ -181,7 +181,7 @@ class GetItemRule(Rule):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[Args, Kwargs]:
-        """Moves the key to the living positions."""
+        """Moves the key to the new positions."""
         key: list[Entry] = []
         entries = self.entries(call)
         if entries is None or not inputs[0].known():
@@ -211,7 +211,7 @@ def _picking(
 def relocated(
     entry: slice | int | np.integer[Any], alive: Mask
 ) -> slice | int | Vector:
-    """Returns an index of one axis that takes the living ones of what it took.
+    """Returns an index that takes what is left of what it took before.
 
     Args:
         entry: a slice or a number.
@@ -235,7 +235,7 @@ def relocated(
 
 @register_rule("ops.Slice")
 class SliceRule(Rule):
-    """A block of a tensor: start and shape."""
+    """Takes a block of a tensor, of a shape in the config."""
 
     def start(self, call: Call) -> list[int] | None:
         """Returns where it starts; None where that is a tensor."""
@@ -275,7 +275,7 @@ class SliceRule(Rule):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[Args, Kwargs]:
-        """Starts where the first of the living ones is."""
+        """Moves the start to its new position."""
         start = self.start(call)
         if start is None:
             return args, kwargs
@@ -305,7 +305,7 @@ class TakeRule(Rule):
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Signature:
-        """Takes the labels likewise; what a tensor may take stays."""
+        """Takes the labels likewise; a tensor of indices freezes the axis."""
         x = inputs[0]
         axis = call.operation.axis
         indices = self.indices(call)
@@ -321,7 +321,7 @@ class TakeRule(Rule):
         if indices is None:
             # The indices may have units of their own: theirs pass.
             middle = inputs[1].axes
-            frozen += gone(call, [vector], "takes what a tensor says")
+            frozen += freeze(call, [vector], "takes what a tensor says")
         elif vector is not None and count == 1:
             middle = (vector[indices],)
         elif vector is not None:
@@ -339,7 +339,7 @@ class TakeRule(Rule):
         inputs: Sequence[Labels],
         alive: Mask,
     ) -> tuple[Args, Kwargs]:
-        """Moves the indices to the living positions."""
+        """Moves the indices to the new positions."""
         indices = self.indices(call)
         axis = call.operation.axis
         vector = None if axis is None else inputs[0].axes[axis]

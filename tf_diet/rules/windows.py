@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Windows that slide over a feature map: where, and what they read there."""
+"""Windows that slide over a feature map: their positions and patches."""
 
 from collections.abc import Mapping
 
@@ -44,16 +44,16 @@ def padding(layer: Operation, sizes: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 class WindowForm(LinearForm):
-    """What plain and depthwise convolutions share: patches."""
+    """What plain and depthwise convolutions share: the patches they read."""
 
     def refuses(self, call: Call) -> str:
-        """Kernels that are kept as something else cannot be set."""
+        """Returns why a kernel that is stored in another form cannot be set."""
         if getattr(call.operation, "lora_enabled", False):
             return "it has LoRA weights"
         return ""
 
     def read(self, call: Call, values: Mapping[int, Array]) -> Array:
-        """The feature map, channels last."""
+        """Returns the feature map, channels last."""
         x = values[call.inputs[0]]
         first = call.operation.data_format == "channels_first"
         return np.moveaxis(x, 1, -1) if first else x
@@ -61,7 +61,7 @@ class WindowForm(LinearForm):
     def positions(
         self, layer: Operation, shape: tuple[int, ...]
     ) -> tuple[int, ...]:
-        """Where the window stops."""
+        """Returns the output positions of the window."""
         return tuple(
             max((size + sum(around) - window) // stride + 1, 0)
             for size, around, window, stride in zip(
@@ -95,7 +95,7 @@ class WindowForm(LinearForm):
         return np.stack(taps, axis=1).astype(np.float64)
 
     def plain(self, layer: Operation) -> bool:
-        """Where there is no activation."""
+        """Says whether there is no activation."""
         return is_linear(layer)
 
 
@@ -103,7 +103,7 @@ class ConvolutionForm(WindowForm):
     """A convolution; each of its groups is a block."""
 
     def rows(self, layer: Operation, x: Array, at: Ints) -> Floats:
-        """The patches, tap by tap, of each group."""
+        """Returns the patches of each group, tap by tap."""
         rows = self.patches(layer, x, at)
         number, taps, _ = rows.shape
         rows = rows.reshape(number, taps, layer.groups, -1)
@@ -111,12 +111,12 @@ class ConvolutionForm(WindowForm):
         return rows.reshape(layer.groups, number, -1)
 
     def constant(self, layer: Operation, means: Floats) -> Floats:
-        """The values once for each tap: what the window sees inside."""
+        """Returns the values once for each tap, as inside a feature map."""
         taps = int(np.prod(layer.kernel_size))
         return np.tile(means.reshape(layer.groups, -1), (1, taps))
 
     def to_matrix(self, layer: Operation, kernel: Array) -> Array:
-        """Taps and channels of the input make the columns."""
+        """Returns taps and input channels as columns, for each group."""
         *window, seen, _ = kernel.shape
         columns = int(np.prod(window)) * seen
         matrix = kernel.reshape(columns, layer.groups, -1)
@@ -125,33 +125,33 @@ class ConvolutionForm(WindowForm):
     def from_matrix(
         self, layer: Operation, matrix: Array, shape: tuple[int, ...]
     ) -> Array:
-        """The other way round."""
+        """Returns the kernel of such a matrix."""
         return matrix.transpose(1, 0, 2).reshape(shape)
 
 
 class DepthwiseForm(WindowForm):
     """A depthwise convolution; each channel is a block.
 
-    What it makes of a channel needs no other: it is refitted to what the
-    layers before it have become.
+    No other channel contributes to an output, so it is refitted only to
+    changes in the layers before it.
     """
 
     def rows(self, layer: Operation, x: Array, at: Ints) -> Floats:
-        """The patches of each channel."""
+        """Returns the patches of each channel."""
         return self.patches(layer, x, at).transpose(2, 0, 1)
 
     def constant(self, layer: Operation, means: Floats) -> Floats:
-        """The value of a channel at each tap."""
+        """Returns the value of a channel at each tap."""
         taps = int(np.prod(layer.kernel_size))
         return np.repeat(means[:, None], taps, axis=1)
 
     def to_matrix(self, layer: Operation, kernel: Array) -> Array:
-        """Taps make the columns."""
+        """Returns taps as columns, for each channel."""
         *_, channels, depth = kernel.shape
         return kernel.reshape(-1, channels, depth).transpose(1, 0, 2)
 
     def from_matrix(
         self, layer: Operation, matrix: Array, shape: tuple[int, ...]
     ) -> Array:
-        """The other way round."""
+        """Returns the kernel of such a matrix."""
         return matrix.transpose(1, 0, 2).reshape(shape)

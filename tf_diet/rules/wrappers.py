@@ -23,11 +23,11 @@ from tf_diet.rules.nested import (
     inner_rule,
     match,
 )
-from tf_diet.rules.outcomes import gone
+from tf_diet.rules.outcomes import freeze
 
 
 class _Direction(Inside):
-    """Names what only one direction has; what they return is one group."""
+    """Names the units inside one direction; the outputs are one group."""
 
     def __call__(self, count: int, part: str = "") -> Vector:
         """Returns labels for `count` new units; see `Fresh`."""
@@ -36,7 +36,7 @@ class _Direction(Inside):
 
 @register_rule(keras.layers.Bidirectional)
 class BidirectionalRule(ComposedRule):
-    """A sequence layer forwards and one backwards.
+    """Runs one sequence layer forwards and one backwards.
 
     Keras works out the shape of the result from the forward layer alone, so
     the two stay equally wide in every merge mode.
@@ -45,7 +45,7 @@ class BidirectionalRule(ComposedRule):
     def joined(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Composed:
-        """Asks both layers and ties what they return."""
+        """Joins both directions and ties what they return."""
         parts = [
             enter(name, inner, inputs, _Direction(fresh, name))
             for name, inner in self.calls(call).items()
@@ -155,7 +155,7 @@ class TimeDistributedRule(ComposedRule):
     def joined(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
     ) -> Composed:
-        """Takes the time axis away, asks the layer, puts it back."""
+        """Takes the signature of the layer without time, and puts time back."""
         key = bound(call)["inputs"].key
         place = call.inputs.index(key)
         x = inputs[place]
@@ -178,7 +178,7 @@ class TimeDistributedRule(ComposedRule):
         ]
         others = [labels for n, labels in enumerate(inputs) if n != place]
         axes = (axis for labels in others for axis in labels.axes)
-        masks = gone(call, axes, "skips steps by it")
+        masks = freeze(call, axes, "skips steps by it")
         return compose(outputs, [part], frozen=masks)
 
     def inner(self, operation: Operation) -> dict[str, Operation]:
@@ -199,7 +199,7 @@ class SpectralNormalizationRule(ComposedRule):
     """Divides a kernel by its largest singular value, in training alone.
 
     Columns of zeros change neither that value nor the vector that tracks it,
-    so the law holds in training too.
+    so the rule is exact in training too.
     """
 
     def joined(
