@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 
+from tf_diet.arrays import Ints
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.savings import savings
 from tf_diet.graph.show import makers, render, users
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

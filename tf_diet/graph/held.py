@@ -8,6 +8,7 @@ import numpy as np
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Held
 from tf_diet.graph.labels import Axis, Vector
+from tf_diet.graph.operation import variables_of
 
 _LOOSE = "no layer makes the channels that they lie on"
 _DATA = "they act on data, not on units"
@@ -31,7 +32,7 @@ def held(graph: ChannelGraph) -> tuple[Held, ...]:
         for stop in graph.barriers
         for call in graph.walk.calls
         if call.path == stop.path
-        for variable in getattr(call.operation, "variables", ())
+        for variable in variables_of(call.operation)
     }
     found: Counter[str] = Counter()
     for path, axes in graph.axes.items():

@@ -6,8 +6,8 @@ from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tf_diet.arrays import Bools
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Vector
@@ -132,7 +132,7 @@ def _check_free(
     )
 
 
-def _check_bound(bound: Bound, lives: NDArray[np.bool_]) -> None:
+def _check_bound(bound: Bound, lives: Bools) -> None:
     stays = int(lives[bound.units].sum())
     if stays >= bound.least or lives[bound.units].all():
         return

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from tf_diet.arrays import Floats
 from tf_diet.criteria.criterion import Criterion
 from tf_diet.criteria.criterion import get as criterion_of
 from tf_diet.criteria.ranking import rank as rank_units
@@ -43,7 +43,6 @@ from tf_diet.pruning.shortfall import (
 )
 from tf_diet.pruning.units import finite
 
-Floats = NDArray[np.float64]
 Goal = float | Budget | Mapping[str, Sequence[int]]
 # Which goals a plan may fall short of without an error.
 RATES, BUDGETS = "rates", "budgets"

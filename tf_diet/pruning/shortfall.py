@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tf_diet.arrays import Bools
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import MINIMUM_WIDTH, Held
@@ -17,7 +17,7 @@ from tf_diet.pruning.budget import Budget, nearest_rate
 from tf_diet.pruning.limits import MAX_RATE, Limits
 from tf_diet.pruning.selection import Kept, Order, select, whole_model
 
-Seen = Mapping[str, NDArray[np.bool_]]
+Seen = Mapping[str, Bools]
 _SHOWN = 4
 
 

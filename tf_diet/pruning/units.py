@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tf_diet.arrays import Floats, Ints
 
 Numbers = tuple[float | None, ...]
 
@@ -37,7 +38,7 @@ class PlannedUnit:
     held_by: str = ""
 
 
-def finite(values: NDArray[np.float64]) -> Numbers:
+def finite(values: Floats) -> Numbers:
     """Returns numbers of which None stands for those that are not finite."""
     seen = np.isfinite(values)
     if seen.all():
@@ -46,7 +47,7 @@ def finite(values: NDArray[np.float64]) -> Numbers:
     return tuple(value if good else None for value, good in pairs)
 
 
-def gone(kept: Sequence[int], width: int) -> NDArray[np.int64]:
+def gone(kept: Sequence[int], width: int) -> Ints:
     """Returns the units that are not kept, in order."""
     stays = np.zeros(width, bool)
     stays[np.asarray(kept, np.int64)] = True
@@ -55,9 +56,9 @@ def gone(kept: Sequence[int], width: int) -> NDArray[np.int64]:
 
 def rows(
     name: str,
-    going: NDArray[np.int64],
-    score: NDArray[np.float64],
-    scaled: NDArray[np.float64],
+    going: Ints,
+    score: Floats,
+    scaled: Floats,
     held_by: Mapping[str, Sequence[int]],
 ) -> list[PlannedUnit]:
     """Returns what is to be said of each unit of a group.
