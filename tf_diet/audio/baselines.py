@@ -2,12 +2,10 @@
 """What a model has to beat before it has learned anything."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from tf_diet.audio.arrays import Array
+from tf_diet.arrays import Array, Ints
 from tf_diet.errors import InputError
-
-_Codes = NDArray[np.int64]
 
 
 def uniform_bits(classes: int = 256) -> float:
@@ -60,12 +58,12 @@ def bigram_bits(train: ArrayLike, test: ArrayLike, classes: int = 256) -> float:
     return float(bits[_before(test, classes), test].mean())
 
 
-def _before(codes: _Codes, classes: int) -> _Codes:
+def _before(codes: Ints, classes: int) -> Ints:
     start = np.full_like(codes[:, :1], classes // 2)
     return np.concatenate([start, codes[:, :-1]], axis=1)
 
 
-def _codes(codes: ArrayLike, classes: int) -> _Codes:
+def _codes(codes: ArrayLike, classes: int) -> Ints:
     codes = np.asarray(codes)
     integer = np.issubdtype(codes.dtype, np.integer)
     if codes.ndim != 2 or not integer or not codes.size:

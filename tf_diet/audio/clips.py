@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.audio.arrays import Array, Ints
+from tf_diet.arrays import Array, Ints32
 from tf_diet.audio.sources import PARTS, Note
 from tf_diet.audio.splits import dealt, dealt_within_range, held_out
 from tf_diet.errors import InputError
@@ -121,7 +121,7 @@ class Extracted:
             for name in names
         }
 
-    def labels(self) -> Ints:
+    def labels(self) -> Ints32:
         """Returns instrument, pitch and velocity of all clips.
 
         Shapes:

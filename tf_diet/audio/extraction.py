@@ -19,8 +19,8 @@ import numpy as np
 from absl import logging
 
 from tf_diet import files
+from tf_diet.arrays import Array, Floats32
 from tf_diet.audio import features, mu_law
-from tf_diet.audio.arrays import Array, Floats
 from tf_diet.audio.clips import Clip, Extracted, Settings
 from tf_diet.audio.parallel import in_parallel
 from tf_diet.audio.reading import (
@@ -39,26 +39,26 @@ _VERSION = 1
 # pYIN gives frames without a pitch 0.01.
 _PITCHED = 0.1
 
-Compute = Callable[[Floats, int | None, Settings], Array]
+Compute = Callable[[Floats32, int | None, Settings], Array]
 
 
 @register_feature("audio")
-def _audio(clip: Floats, pitch: int | None, how: Settings) -> Array:
+def _audio(clip: Floats32, pitch: int | None, how: Settings) -> Array:
     return clip
 
 
 @register_feature("codes")
-def _codes(clip: Floats, pitch: int | None, how: Settings) -> Array:
+def _codes(clip: Floats32, pitch: int | None, how: Settings) -> Array:
     return mu_law.encode(clip).astype(np.uint8)
 
 
 @register_feature("loudness")
-def _loudness(clip: Floats, pitch: int | None, how: Settings) -> Array:
+def _loudness(clip: Floats32, pitch: int | None, how: Settings) -> Array:
     return features.loudness(clip, how.sample_rate, how.hop)
 
 
 @register_feature("f0")
-def _f0(clip: Floats, pitch: int | None, how: Settings) -> Array:
+def _f0(clip: Floats32, pitch: int | None, how: Settings) -> Array:
     """Frequency and confidence, as two columns: pYIN finds both."""
     low, high = features.around(pitch, how.sample_rate)
     frequency, _, sure = features.followed(
@@ -68,12 +68,12 @@ def _f0(clip: Floats, pitch: int | None, how: Settings) -> Array:
 
 
 @register_feature("log_mel")
-def _log_mel(clip: Floats, pitch: int | None, how: Settings) -> Array:
+def _log_mel(clip: Floats32, pitch: int | None, how: Settings) -> Array:
     return features.log_mel(clip, how.sample_rate, how.mel_hop)
 
 
 @register_feature("mfcc")
-def _mfcc(clip: Floats, pitch: int | None, how: Settings) -> Array:
+def _mfcc(clip: Floats32, pitch: int | None, how: Settings) -> Array:
     return features.mfcc(clip, how.sample_rate, how.hop)
 
 
@@ -204,7 +204,7 @@ def _save(path: Path, values: Array) -> None:
         ) from error
 
 
-def _warn_of_another_pitch(note: Note, confidence: Floats) -> None:
+def _warn_of_another_pitch(note: Note, confidence: Floats32) -> None:
     heard = np.mean(confidence > _PITCHED)
     if note.pitch is not None and heard < 0.5:
         logging.warning(
@@ -238,7 +238,7 @@ def _whole(path: Path) -> int | None:
         return None
 
 
-def _clips(note: Note, how: Settings) -> list[Floats]:
+def _clips(note: Note, how: Settings) -> list[Floats32]:
     """Cuts a file into whole clips, leaving out silent ones."""
     audio = read_audio(
         note.path, how.sample_rate, least=how.samples, upsample=how.upsample

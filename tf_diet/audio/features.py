@@ -7,10 +7,10 @@ reaches a frame's controls at the end of its block needs no look-ahead.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tf_diet import optional
-from tf_diet.audio.arrays import Bools, Floats
+from tf_diet.arrays import Bools, Floats, Floats32
 from tf_diet.audio.tuning import hertz
 from tf_diet.errors import InputError
 
@@ -25,7 +25,7 @@ def fundamental(
     *,
     low: float,
     high: float,
-) -> tuple[Floats, Bools]:
+) -> tuple[Floats32, Bools]:
     """Follows the fundamental frequency of a sound with one voice.
 
     A narrow search is what keeps octave errors out: where the note is known,
@@ -67,15 +67,16 @@ def followed(
     *,
     low: float,
     high: float,
-) -> tuple[Floats, Bools, Floats]:
+) -> tuple[Floats32, Bools, Floats32]:
     """Returns what `fundamental` does, and how sure it is of each frame.
 
     Args:
-        audio: see `fundamental`.
-        sample_rate: see `fundamental`.
-        hop: see `fundamental`.
-        low: see `fundamental`.
-        high: see `fundamental`.
+        audio: the samples of one sound.
+        sample_rate: samples a second.
+        hop: samples a frame.
+        low: lowest frequency looked for, in Hz.
+        high: highest frequency looked for, in Hz; at least an octave above
+            `low`, and below half the sample rate.
 
     Shapes:
         audio (samples,) -> (samples // hop,) three times.
@@ -84,7 +85,7 @@ def followed(
         Frequency in Hz, voiced or not, and the probability of being voiced.
 
     Raises:
-        InputError: see `fundamental`.
+        InputError: the samples or the search range cannot be used.
     """
     audio = _checked(audio, hop)
     if not 0 < 2 * low <= high < sample_rate / 2:
@@ -137,7 +138,7 @@ def around(pitch: int | None, sample_rate: int) -> tuple[float, float]:
     return min(named * 2 ** (-7 / 12), high / 2), high
 
 
-def loudness(audio: ArrayLike, sample_rate: int, hop: int) -> Floats:
+def loudness(audio: ArrayLike, sample_rate: int, hop: int) -> Floats32:
     """Measures how loud each frame is to the ear.
 
     The A-weighted power is averaged over the spectrum before it is turned
@@ -180,7 +181,7 @@ def loudness(audio: ArrayLike, sample_rate: int, hop: int) -> Floats:
 
 def log_mel(
     audio: ArrayLike, sample_rate: int, hop: int, bands: int = 80
-) -> Floats:
+) -> Floats32:
     """Measures the spectrum of each frame in bands as the ear has them.
 
     Frame m is centred on block m (samples m * hop to (m + 1) * hop - 1), all
@@ -210,7 +211,7 @@ def log_mel(
     return (level / 100 + 1).astype(np.float32)
 
 
-def amplified(log_mel: Floats, decibels: float) -> Floats:
+def amplified(log_mel: Floats32, decibels: float) -> Floats32:
     """Returns what `log_mel` finds in the same sound, louder by so many dB.
 
     Bands at the bottom of the scale, -100 dB or less, stay there.
@@ -224,8 +225,8 @@ def amplified(log_mel: Floats, decibels: float) -> Floats:
 
 
 def pitch_shifted(
-    log_mel: Floats, semitones: float, sample_rate: int
-) -> Floats:
+    log_mel: Floats32, semitones: float, sample_rate: int
+) -> Floats32:
     """Returns about what `log_mel` finds in the same sound, played faster.
 
     What a band held, the band holds that is so much higher. It is near for a
@@ -252,7 +253,7 @@ def pitch_shifted(
 
 def mfcc(
     audio: ArrayLike, sample_rate: int, hop: int, count: int = 30
-) -> Floats:
+) -> Floats32:
     """Describes the timbre of each frame, as the latent encoder of DDSP reads.
 
     Args:
@@ -293,7 +294,7 @@ def _window(sample_rate: int, hop: int) -> int:
 
 def _centred(
     audio: ArrayLike, sample_rate: int, hop: int
-) -> tuple[NDArray[np.float64], int]:
+) -> tuple[Floats, int]:
     """Returns power spectra centred on blocks, 1 for a full-scale sine."""
     audio = _checked(audio, hop)
     window = _window(sample_rate, hop)
@@ -310,7 +311,7 @@ def _power_of_two(least: float) -> int:
     return 1 << int(np.ceil(np.log2(least)))
 
 
-def _checked(audio: ArrayLike, hop: int) -> NDArray[np.float64]:
+def _checked(audio: ArrayLike, hop: int) -> Floats:
     audio = np.asarray(audio, np.float64)
     if audio.ndim != 1 or len(audio) < max(hop, 1) or hop < 1:
         raise InputError(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tf_diet.audio.arrays import Tensor
+from tf_diet.arrays import BackendTensor
 from tf_diet.audio.losses import check_sounds, power_spectra
 
 
@@ -48,7 +48,9 @@ class LogPowerSpectralLoss(keras.losses.Loss):
         self.overlap = overlap
         self.squared = squared
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+    def call(
+        self, y_true: BackendTensor, y_pred: BackendTensor
+    ) -> BackendTensor:
         """Returns one value a sound, (batch,).
 
         Raises:

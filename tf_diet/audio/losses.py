@@ -9,14 +9,14 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
+from tf_diet.arrays import BackendTensor
 from tf_diet.audio import features
-from tf_diet.audio.arrays import Tensor
 from tf_diet.errors import InputError
 
 LEAST_POWER = 1e-14
 
 
-def power_spectra(audio: Tensor, window: int, hop: int) -> Tensor:
+def power_spectra(audio: BackendTensor, window: int, hop: int) -> BackendTensor:
     """Returns the power spectrogram through Hann windows.
 
     Half a window of silence stands at both ends, so that every sample counts
@@ -36,13 +36,16 @@ def power_spectra(audio: Tensor, window: int, hop: int) -> Tensor:
     return real * real + imaginary * imaginary
 
 
-def _magnitudes(audio: Tensor, window: int, hop: int) -> Tensor:
+def _magnitudes(audio: BackendTensor, window: int, hop: int) -> BackendTensor:
     # The slope of the square root at 0 is infinite.
     return ops.sqrt(ops.maximum(power_spectra(audio, window, hop), LEAST_POWER))
 
 
 def check_sounds(
-    y_true: Tensor, y_pred: Tensor, hops: Mapping[int, int], overlap: float
+    y_true: BackendTensor,
+    y_pred: BackendTensor,
+    hops: Mapping[int, int],
+    overlap: float,
 ) -> None:
     """Checks what a spectral loss compares.
 
@@ -131,7 +134,9 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
         windows = (1024, 512, 256, 128, 32)
         return cls(windows=windows, floor=5e-3, **options)
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+    def call(
+        self, y_true: BackendTensor, y_pred: BackendTensor
+    ) -> BackendTensor:
         """Returns one value a sound, (batch,).
 
         Raises:

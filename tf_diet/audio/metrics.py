@@ -7,16 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tf_diet import optional
+from tf_diet.arrays import BackendTensor, Bools, Floats
 from tf_diet.audio import features
-from tf_diet.audio.arrays import Bools, Tensor
 from tf_diet.audio.tuning import hertz
 from tf_diet.errors import InputError
 
 _VISQOL_RATE = 48000
-_Doubles = NDArray[np.float64]
 
 
 def log_spectral_distance(
@@ -68,7 +67,7 @@ def log_spectral_distance(
     return float(frames.mean())
 
 
-def _levels(sounds: _Doubles, window: int, hop: int) -> _Doubles:
+def _levels(sounds: Floats, window: int, hop: int) -> Floats:
     padded = np.pad(sounds, ((0, 0), (window // 2, window // 2)))
     blocks = np.lib.stride_tricks.sliding_window_view(padded, window, axis=1)
     taper = np.hanning(window + 1)[:-1]
@@ -76,7 +75,7 @@ def _levels(sounds: _Doubles, window: int, hop: int) -> _Doubles:
     return 20 * np.log10(np.maximum(spectra, 1e-8))
 
 
-def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[_Doubles, _Doubles]:
+def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Floats, Floats]:
     true, pred = (np.asarray(y, np.float64) for y in (y_true, y_pred))
     if true.ndim != 2 or true.shape != pred.shape:
         raise InputError(
@@ -115,7 +114,9 @@ class BitsPerSample(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.skipped = skipped
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+    def call(
+        self, y_true: BackendTensor, y_pred: BackendTensor
+    ) -> BackendTensor:
         """Returns one value a sample, (batch, samples).
 
         Skipped samples are zero, and the others weigh the more for it.

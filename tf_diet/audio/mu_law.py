@@ -6,12 +6,12 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tf_diet.audio.arrays import Array, Floats, Ints
+from tf_diet.arrays import Array, Floats32, Ints32
 
 SILENCE = 128
 
 
-def encode(audio: ArrayLike, classes: int = 256) -> Ints:
+def encode(audio: ArrayLike, classes: int = 256) -> Ints32:
     """Codes audio.
 
     Rounds to the nearest code, so that silence is 128 of 256 and the decoded
@@ -30,7 +30,7 @@ def encode(audio: ArrayLike, classes: int = 256) -> Ints:
     return np.floor((squeezed + 1.0) / 2.0 * mu + 0.5).astype("int32")
 
 
-def decode(codes: ArrayLike, classes: int = 256) -> Floats:
+def decode(codes: ArrayLike, classes: int = 256) -> Floats32:
     """Returns the float32 audio that `codes` stand for.
 
     Args:

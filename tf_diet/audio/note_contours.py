@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tf_diet import files
-from tf_diet.audio.arrays import Array, Floats, Ints
+from tf_diet.arrays import Array, Floats32, Ints32
 from tf_diet.audio.clips import Extracted
 from tf_diet.audio.features import FLOOR
 from tf_diet.errors import InputError
@@ -43,7 +43,7 @@ class NoteContours:
         labels (notes, 3); features (notes, frames, ...).
     """
 
-    labels: Ints
+    labels: Ints32
     features: dict[str, Array]
 
     @classmethod
@@ -114,7 +114,7 @@ class NoteContours:
 
     def contour(
         self, note: int, name: str, held: int, release: int, level: ArrayLike
-    ) -> Floats:
+    ) -> Floats32:
         """Returns a feature of a note, held for another time.
 
         A shorter note is let go of earlier; a longer one has its middle
@@ -150,13 +150,13 @@ class NoteContours:
         return np.concatenate([first, tail + (first[-1] - values[end - 1])])
 
 
-def _let_go(level: Floats) -> int:
+def _let_go(level: Floats32) -> int:
     """Returns the frame at which a note is let go of."""
     heard = np.flatnonzero(level >= max(level.max() - _HELD, FLOOR + 1))
     return int(heard[-1]) + 1 if len(heard) else len(level)
 
 
-def _between(values: Floats, at: Array) -> Floats:
+def _between(values: Floats32, at: Array) -> Floats32:
     """Returns values between frames, on straight lines."""
     before = np.floor(at).astype(int)
     after = np.minimum(before + 1, len(values) - 1)

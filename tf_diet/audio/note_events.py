@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tf_diet import optional
-from tf_diet.audio.arrays import Floats
+from tf_diet.arrays import Floats32
 from tf_diet.audio.note_names import note_number
 from tf_diet.errors import InputError
 
@@ -240,9 +240,9 @@ def _moved(pitch: int, low: int, high: int) -> int:
 
 def mixed(
     notes: Sequence[NoteEvent],
-    sounds: Sequence[Floats],
+    sounds: Sequence[Floats32],
     sample_rate: int,
-) -> Floats:
+) -> Floats32:
     """Returns the piece that notes make together.
 
     Args:
@@ -267,10 +267,11 @@ def read_notes(given: Sequence[str]) -> list[NoteEvent]:
     """Reads notes as written, or from the text file that is named.
 
     Args:
-        given: see `written_notes`; or one path of a file of them.
+        given: texts such as "C4:0.5", as `written_notes` takes them; or one
+            path of a file of them.
 
     Raises:
-        InputError: see `written_notes`.
+        InputError: a text is no note, or there is none.
     """
     if len(given) == 1 and Path(given[0]).is_file():
         return written_notes(Path(given[0]).read_text("utf-8").split())

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from tf_diet.audio.arrays import Floats, Tensor
+from tf_diet.arrays import BackendTensor, Floats32
 from tf_diet.errors import InputError
 
 
-def window_of(size: int, hop: int) -> Floats:
+def window_of(size: int, hop: int) -> Floats32:
     """Returns a squared Hann window whose overlaps add up to one.
 
     Args:
@@ -94,7 +94,7 @@ class Frames(_Overlapping):
             )
         self.built = True
 
-    def call(self, audio: Tensor) -> Tensor:
+    def call(self, audio: BackendTensor) -> BackendTensor:
         """Returns the frames; see the class."""
         audio = ops.pad(audio, ((0, 0), (self.margin, self.margin)))
         hops = ops.reshape(audio, (ops.shape(audio)[0], -1, self.hop))
@@ -142,7 +142,7 @@ class OverlapAdd(_Overlapping):
             )
         self.built = True
 
-    def call(self, frames: Tensor) -> Tensor:
+    def call(self, frames: BackendTensor) -> BackendTensor:
         """Returns the sound; see the class."""
         frames = frames * window_of(self.size, self.hop)
         batch, count = ops.shape(frames)[:2]

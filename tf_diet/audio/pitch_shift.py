@@ -4,7 +4,7 @@
 import numpy as np
 
 from tf_diet import optional
-from tf_diet.audio.arrays import Floats
+from tf_diet.arrays import Floats32
 from tf_diet.audio.tuning import hertz
 
 # The stretch over which one part of a note passes into another, seconds.
@@ -17,8 +17,8 @@ _SOUNDS, _HELD = 0.1, 0.5
 
 
 def pitch_shift(
-    audio: Floats, semitones: int, pitch: int, sample_rate: int
-) -> Floats:
+    audio: Floats32, semitones: int, pitch: int, sample_rate: int
+) -> Floats32:
     """Returns a note at another pitch.
 
     It is played faster or slower, and a part of its middle, whole periods of
@@ -55,7 +55,7 @@ def pitch_shift(
     return np.pad(fitted, (0, len(audio) - len(fitted)))
 
 
-def _let_go(audio: Floats, sample_rate: int) -> int:
+def _let_go(audio: Floats32, sample_rate: int) -> int:
     """Returns the sample at which a note is about let go of."""
     size = max(round(_FRAME * sample_rate), 1)
     frames = audio[: len(audio) // size * size].reshape(-1, size)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_diet import optional
-from tf_diet.audio.arrays import Floats
+from tf_diet.arrays import Floats32
 from tf_diet.audio.tuning import hertz
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})
@@ -24,7 +24,7 @@ def read_audio(
     *,
     least: int = 1,
     upsample: bool = True,
-) -> Floats:
+) -> Floats32:
     """Reads a file as one channel at a sample rate.
 
     Args:
@@ -67,7 +67,7 @@ def read_audio(
     return audio
 
 
-def audible(audio: Floats) -> Floats:
+def audible(audio: Floats32) -> Floats32:
     """Returns the samples.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tf_diet import files, optional
-from tf_diet.audio.arrays import Floats
+from tf_diet.arrays import Floats32
 from tf_diet.errors import InputError
 from tf_diet.progress import track
 
@@ -64,7 +64,7 @@ def unpacked(path: Path) -> Path:
     return folder
 
 
-def _parsed(path: Path, example: Any) -> tuple[dict[str, Any], Floats]:
+def _parsed(path: Path, example: Any) -> tuple[dict[str, Any], Floats32]:
     found = example.features.feature
     missing = [n for n in ("note_str", "pitch", "audio") if n not in found]
     if missing:

@@ -6,15 +6,17 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from tf_diet.arrays import Floats
+
 
 @overload
 def hertz(pitch: float) -> float: ...
 @overload
 def hertz(
     pitch: NDArray[np.floating] | NDArray[np.integer],
-) -> NDArray[np.float64]: ...
+) -> Floats: ...
 def hertz(
     pitch: float | NDArray[np.floating] | NDArray[np.integer],
-) -> float | NDArray[np.float64]:
+) -> float | Floats:
     """Returns the frequency of a MIDI pitch, a number or an array."""
     return 440 * 2 ** ((pitch - 69) / 12)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tf_diet import optional
+from tf_diet.arrays import Array, Floats32, Ints32
 from tf_diet.audio import mu_law
-from tf_diet.audio.arrays import Array, Floats, Ints
 from tf_diet.audio.clips import Clip, Extracted
 from tf_diet.audio.features import amplified, log_mel, reach
 from tf_diet.audio.pitch_shift import pitch_shift
@@ -62,8 +62,8 @@ def ddsp_examples(frames: int = 100, latent: bool = False) -> Make:
 
 
 def ddsp_inputs(
-    config: DDSPConfig, features: Mapping[str, Floats], instrument: Ints
-) -> dict[str, Floats]:
+    config: DDSPConfig, features: Mapping[str, Floats32], instrument: Ints32
+) -> dict[str, Floats32]:
     """Returns what a DDSP model takes of sounds.
 
     Args:
@@ -92,7 +92,7 @@ def ddsp_clips(
     dataset: Extracted,
     frames: int | None = None,
     step: int | None = None,
-) -> tuple[dict[str, Floats], Floats]:
+) -> tuple[dict[str, Floats32], Floats32]:
     """Returns inputs of a DDSP model and the audio it should make of them.
 
     Args:
@@ -229,8 +229,8 @@ def wavenet_examples(
 
 
 def _off(
-    codes: Ints, noise: float, classes: int, random: np.random.Generator
-) -> Ints:
+    codes: Ints32, noise: float, classes: int, random: np.random.Generator
+) -> Ints32:
     """Returns codes with noise added, in the range that codes have."""
     if not noise:
         return codes
@@ -239,13 +239,13 @@ def _off(
 
 
 def _played(
-    audio: Floats,
+    audio: Floats32,
     first: int,
     size: int,
     margin: int,
     ratio: float,
     rate: int,
-) -> Floats:
+) -> Floats32:
     """Returns a crop played so many times as fast, with margins around it.
 
     It begins at a sample, or so much sooner that it ends with the sound.
@@ -345,7 +345,7 @@ def sing_latents(config: SINGConfig, shift: int = 0) -> Make:
     return make
 
 
-def note_symbols(config: SINGConfig, labels: ArrayLike) -> dict[str, Ints]:
+def note_symbols(config: SINGConfig, labels: ArrayLike) -> dict[str, Ints32]:
     """Returns the symbols of notes, as `Extracted.labels` has them.
 
     A note without a velocity has 0, which no note with one has.
@@ -361,7 +361,7 @@ def note_symbols(config: SINGConfig, labels: ArrayLike) -> dict[str, Ints]:
     return symbols(config, instrument, pitch, np.maximum(velocity, 0))
 
 
-def of_length(audio: Floats, samples: int) -> Floats:
+def of_length(audio: Floats32, samples: int) -> Floats32:
     """Returns sounds of so many samples, with silence where they are short.
 
     Shapes:

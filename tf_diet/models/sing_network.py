@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import ArrayLike
 
-from tf_diet.audio.arrays import Ints
+from tf_diet.arrays import Ints32
 from tf_diet.audio.overlap_add import Frames, OverlapAdd
 from tf_diet.errors import InputError
 from tf_diet.models.presets import Preset
@@ -329,7 +329,7 @@ def symbols(
     instrument: ArrayLike,
     pitch: ArrayLike,
     velocity: ArrayLike = 0,
-) -> dict[str, Ints]:
+) -> dict[str, Ints32]:
     """Returns what the generator takes for some notes.
 
     Args:

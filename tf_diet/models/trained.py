@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.audio.arrays import Floats
+from tf_diet.arrays import Floats32
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.note_contours import NoteContours
 from tf_diet.audio.note_events import NoteEvent, mixed, within
@@ -154,7 +154,7 @@ class Trained:
         instrument: Instrument,
         notes: Sequence[NoteEvent],
         outside: str = "refuse",
-    ) -> Floats:
+    ) -> Floats32:
         """Returns a piece.
 
         Args:
@@ -187,7 +187,7 @@ class Trained:
         instrument: Instrument,
         path: str | os.PathLike[str],
         transpose: int = 0,
-    ) -> Floats:
+    ) -> Floats32:
         """Returns a recorded sound as the model makes it.
 
         Args:

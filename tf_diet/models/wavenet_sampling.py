@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from tf_diet.audio.arrays import Array, Floats, Ints
+from tf_diet.arrays import Array, Floats32, Ints32
 from tf_diet.errors import InputError
 from tf_diet.progress import track
 
@@ -33,7 +33,7 @@ def generate(
     prime: ArrayLike | None = None,
     batch: int | None = None,
     seed: int = 0,
-) -> Ints:
+) -> Ints32:
     """Draws codes from a WaveNet, each from those before it.
 
     The first code is predicted from silence, `classes // 2`, as in
@@ -85,7 +85,7 @@ def cached_logits(
     *,
     conditioning: ArrayLike | None = None,
     instrument: ArrayLike | None = None,
-) -> Floats:
+) -> Floats32:
     """Returns the logits of given codes, found sample by sample.
 
     They are those of `model` on `mu_law.teacher(codes)[0]`, which is how the
@@ -94,14 +94,16 @@ def cached_logits(
     Args:
         model: from `wavenet`, pruned or not.
         codes: the codes that are read, each after it was predicted.
-        conditioning: see `generate`.
-        instrument: see `generate`.
+        conditioning: frames, where the model has them.
+        instrument: an integer a sound, where the model has instruments.
 
     Shapes:
-        codes (batch, samples); logits (batch, samples, classes).
+        codes (batch, samples); conditioning (batch, frames, features);
+        instrument (batch,); logits (batch, samples, classes).
 
     Raises:
-        InputError: see `generate`.
+        InputError: the model is no WaveNet, or what it needs is missing or
+            does not fit.
     """
     net = _Net(model)
     codes = np.asarray(codes)
@@ -116,9 +118,9 @@ def cached_logits(
 class _Given:
     """What a sound is made from: frames, instrument, first codes."""
 
-    frames: Floats | None
-    instrument: Ints | None
-    prime: Ints
+    frames: Floats32 | None
+    instrument: Ints32 | None
+    prime: Ints32
 
     @property
     def batch(self) -> int:
@@ -203,7 +205,7 @@ class _Net(keras.Model):
             )
         return _Given(frames, numbers, codes.astype(np.int32))
 
-    def _frames(self, conditioning: ArrayLike, samples: int) -> Floats:
+    def _frames(self, conditioning: ArrayLike, samples: int) -> Floats32:
         frames = np.asarray(conditioning, np.float32)
         needed = -(-samples // self.hop)
         width = self.net.get_layer("conditioning").batch_shape[-1]
@@ -224,7 +226,7 @@ class _Net(keras.Model):
         self,
         given: _Given,
         samples: int,
-        uniform: Floats,
+        uniform: Floats32,
         temperature: float,
         *,
         logits: bool,
@@ -255,7 +257,7 @@ class _Net(keras.Model):
             code, rings, made = self.predict_on_batch(inputs)
             yield np.moveaxis(made, 0, 1)[:, : chunk.stop - chunk.start]
 
-    def _rings(self, batch: int) -> list[Floats]:
+    def _rings(self, batch: int) -> list[Floats32]:
         """Returns what blocks remember before the first sample: nothing."""
         rings = []
         for name, dilation in zip(self.blocks, self.dilations, strict=True):

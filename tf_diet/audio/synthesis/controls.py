@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from keras import ops
 
-from tf_diet.audio.arrays import Tensor
+from tf_diet.arrays import BackendTensor
 
 NOISE_BIAS = -5.0
 FLOOR = 1e-7
@@ -22,11 +22,11 @@ class Controls(NamedTuple):
             bands).
     """
 
-    amplitudes: Tensor
-    magnitudes: Tensor
+    amplitudes: BackendTensor
+    magnitudes: BackendTensor
 
 
-def exp_sigmoid(x: Tensor) -> Tensor:
+def exp_sigmoid(x: BackendTensor) -> BackendTensor:
     """Squashes to (1e-7, 2), exponential below and saturating above.
 
     Computes `2 * sigmoid(x) ** ln(10) + 1e-7` through the logarithm, so that
@@ -40,7 +40,7 @@ def exp_sigmoid(x: Tensor) -> Tensor:
 
 
 def scale_controls(
-    f0_hz: Tensor, controls: Tensor, harmonics: int, rate: int
+    f0_hz: BackendTensor, controls: BackendTensor, harmonics: int, rate: int
 ) -> Controls:
     """Splits and scales raw controls.
 

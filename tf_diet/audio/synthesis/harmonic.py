@@ -11,12 +11,12 @@ import math
 import numpy as np
 from keras import ops
 
-from tf_diet.audio.arrays import Tensor
+from tf_diet.arrays import BackendTensor
 
 TURNS = 2**32
 
 
-def previous(frames: Tensor) -> Tensor:
+def previous(frames: BackendTensor) -> BackendTensor:
     """Returns the frames one step later, the first one held.
 
     Block m of the audio runs from frame m - 1 to frame m; what comes before
@@ -26,17 +26,19 @@ def previous(frames: Tensor) -> Tensor:
     return ops.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
 
 
-def _turns(cycles: Tensor) -> Tensor:
+def _turns(cycles: BackendTensor) -> BackendTensor:
     cycles = ops.mod(cycles, 1.0)
     cycles = ops.where(cycles < 0.5, cycles, cycles - 1.0)
     return ops.cast(cycles * float(TURNS), "int32")
 
 
-def _cycles(turns: Tensor) -> Tensor:
+def _cycles(turns: BackendTensor) -> BackendTensor:
     return ops.cast(turns, "float32") * (1.0 / TURNS)
 
 
-def _turns_after(samples: Tensor, f0_hz: Tensor, rate: int) -> Tensor:
+def _turns_after(
+    samples: BackendTensor, f0_hz: BackendTensor, rate: int
+) -> BackendTensor:
     # Whole Hz are counted in integers: their product with the samples, cut
     # to the 24 bits of a float after many cycles, would lose the fraction.
     whole = ops.floor(f0_hz)
@@ -47,13 +49,13 @@ def _turns_after(samples: Tensor, f0_hz: Tensor, rate: int) -> Tensor:
     return ops.cast(steps, "int32") * per_step + _turns(small)
 
 
-def _starts(f0_hz: Tensor, rate: int, hop: int) -> Tensor:
+def _starts(f0_hz: BackendTensor, rate: int, hop: int) -> BackendTensor:
     turns = _turns_after(float(hop), previous(f0_hz), 2 * rate)
     turns = turns + _turns_after(float(hop), f0_hz, 2 * rate)
     return ops.cumsum(turns, axis=1) - turns
 
 
-def block_phase(f0_hz: Tensor, rate: int, hop: int) -> Tensor:
+def block_phase(f0_hz: BackendTensor, rate: int, hop: int) -> BackendTensor:
     """Phase of the fundamental at the start of every block.
 
     Args:
@@ -70,7 +72,9 @@ def block_phase(f0_hz: Tensor, rate: int, hop: int) -> Tensor:
     return _cycles(_starts(f0_hz, rate, hop))
 
 
-def sine_bank(f0_hz: Tensor, harmonics: int, rate: int, hop: int) -> Tensor:
+def sine_bank(
+    f0_hz: BackendTensor, harmonics: int, rate: int, hop: int
+) -> BackendTensor:
     """Unit sines of every harmonic at every sample of every block.
 
     Args:
@@ -95,8 +99,8 @@ def sine_bank(f0_hz: Tensor, harmonics: int, rate: int, hop: int) -> Tensor:
 
 
 def harmonic_oscillator(
-    f0_hz: Tensor, amplitudes: Tensor, rate: int, hop: int
-) -> Tensor:
+    f0_hz: BackendTensor, amplitudes: BackendTensor, rate: int, hop: int
+) -> BackendTensor:
     """Synthesises harmonics with amplitudes that glide from frame to frame.
 
     Amplitudes are never brought to the sample rate: each block is the bank

@@ -4,10 +4,10 @@
 import numpy as np
 from keras import ops
 
-from tf_diet.audio.arrays import Floats, Tensor
+from tf_diet.arrays import BackendTensor, Floats32
 
 
-def _filter_matrix(bands: int) -> Floats:
+def _filter_matrix(bands: int) -> Floats32:
     """Magnitudes times this matrix are the windowed, centred taps."""
     taps = 2 * (bands - 1)
     i = np.arange(taps)
@@ -18,7 +18,7 @@ def _filter_matrix(bands: int) -> Floats:
     return (both_sides / taps * cosines * hann).astype("float32")
 
 
-def impulse_responses(magnitudes: Tensor) -> Tensor:
+def impulse_responses(magnitudes: BackendTensor) -> BackendTensor:
     """Turns filter magnitudes into symmetric impulse responses.
 
     Args:
@@ -34,7 +34,9 @@ def impulse_responses(magnitudes: Tensor) -> Tensor:
     return ops.matmul(magnitudes, _filter_matrix(magnitudes.shape[-1]))
 
 
-def filtered_noise(magnitudes: Tensor, noise: Tensor, hop: int) -> Tensor:
+def filtered_noise(
+    magnitudes: BackendTensor, noise: BackendTensor, hop: int
+) -> BackendTensor:
     """Filters each block of noise by its own frame and adds the overlaps.
 
     The delay of `bands - 1` samples is left in, as in the C++ library.

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tf_diet.audio.arrays import Tensor
+from tf_diet.arrays import BackendTensor
 from tf_diet.errors import InputError
 
 
@@ -61,7 +61,7 @@ class Reverb(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, audio: Tensor) -> Tensor:
+    def call(self, audio: BackendTensor) -> BackendTensor:
         """Returns the sound in its room."""
         size = self.length
         batch, samples = ops.shape(audio)[:2]

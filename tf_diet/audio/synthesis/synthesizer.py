@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tf_diet.audio.arrays import Tensor
+from tf_diet.arrays import BackendTensor
 from tf_diet.audio.synthesis.controls import scale_controls
 from tf_diet.audio.synthesis.harmonic import harmonic_oscillator
 from tf_diet.audio.synthesis.noise import filtered_noise
@@ -14,14 +14,14 @@ from tf_diet.errors import InputError
 
 
 def synthesize(
-    f0_hz: Tensor,
-    controls: Tensor,
-    noise: Tensor | None = None,
+    f0_hz: BackendTensor,
+    controls: BackendTensor,
+    noise: BackendTensor | None = None,
     *,
     harmonics: int = 40,
     sample_rate: int = 16000,
     hop: int = 160,
-) -> Tensor:
+) -> BackendTensor:
     """Renders raw decoder outputs as audio.
 
     Args:
@@ -123,8 +123,11 @@ class Synthesizer(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, f0_hz: Tensor, controls: Tensor, training: bool = False
-    ) -> Tensor:
+        self,
+        f0_hz: BackendTensor,
+        controls: BackendTensor,
+        training: bool = False,
+    ) -> BackendTensor:
         """Renders a batch; see the class for shapes."""
         batch, frames = ops.shape(controls)[:2]
         noise = keras.random.uniform(

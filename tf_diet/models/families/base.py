@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from tf_diet import optional
+from tf_diet.arrays import Floats32
 from tf_diet.audio import losses, metrics
-from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.note_contours import NoteContours
 from tf_diet.audio.note_events import NoteEvent
@@ -209,7 +209,7 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def play(
         self, instrument: Instrument, notes: Sequence[NoteEvent]
-    ) -> list[Floats]:
+    ) -> list[Floats32]:
         """Returns the sound of each note, its release included.
 
         Raises:
@@ -217,19 +217,19 @@ class Family(abc.ABC):
         """
 
     @abc.abstractmethod
-    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
+    def resynthesize(self, instrument: Instrument, audio: Floats32) -> Floats32:
         """Returns a recorded sound as the model makes it.
 
         Raises:
             InputError: it cannot.
         """
 
-    def predicted(self, model: keras.Model, x: Any) -> Floats:
+    def predicted(self, model: keras.Model, x: Any) -> Floats32:
         """Returns what a model makes of inputs, a batch at a time."""
         return np.asarray(model.predict(x, batch_size=self.batch, verbose=0))
 
     def compared(
-        self, config: Any, y_true: Floats, y_pred: Floats
+        self, config: Any, y_true: Floats32, y_pred: Floats32
     ) -> dict[str, float]:
         """Returns what is measured of sounds, whatever made them."""
         loss = self.loss(config)
@@ -243,7 +243,7 @@ class Family(abc.ABC):
         }
 
     def heard_apart(
-        self, config: Any, y_true: Floats, y_pred: Floats
+        self, config: Any, y_true: Floats32, y_pred: Floats32
     ) -> dict[str, float]:
         """Returns how far sounds are apart, in what an ear tells.
 
@@ -269,7 +269,7 @@ class Family(abc.ABC):
         return replace(dataset, clips=chosen)
 
     def in_tune(
-        self, dataset: Extracted, y_true: Floats, y_pred: Floats
+        self, dataset: Extracted, y_true: Floats32, y_pred: Floats32
     ) -> dict[str, float]:
         """Returns how often notes sound their pitch where recordings do.
 

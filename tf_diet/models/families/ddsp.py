@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Floats32
 from tf_diet.audio import features
-from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.losses import MultiScaleSpectralLoss
 from tf_diet.audio.note_contours import gain
@@ -47,37 +47,43 @@ class DDSPFamily(Family):
     jit = False
 
     def needed(self, config: DDSPConfig) -> tuple[str, ...]:
-        """See `Family.needed`."""
+        """Returns its features, and MFCC where there is a latent."""
         return (*self.features, *(("mfcc",) if config.latent else ()))
 
     def contours(self, config: DDSPConfig) -> tuple[str, ...]:
-        """See `Family.contours`."""
+        """Returns pitch, loudness and, for a latent, MFCC."""
         return ("f0", "loudness", *(("mfcc",) if config.latent else ()))
 
     def settings(self, config: DDSPConfig, seconds: float) -> Settings:
-        """See `Family.settings`."""
+        """Returns settings with the hop of the model for all frames."""
         return Settings(config.sample_rate, config.hop, config.hop, seconds)
 
     def build(self, config: DDSPConfig) -> keras.Model:
-        """See `Family.build`."""
+        """Returns a fresh model."""
         return ddsp(config)
 
     def examples(self, config: DDSPConfig) -> Make:
-        """See `Family.examples`."""
+        """Returns what crops 100 frames out of clips."""
         return ddsp_examples(latent=bool(config.latent))
 
     def whole(self, config: DDSPConfig, dataset: Extracted) -> tuple[Any, Any]:
-        """See `Family.whole`."""
+        """Returns inputs and audio of whole clips.
+
+        Shapes:
+            f0 and loudness (clips, frames, 1), instrument (clips, frames,
+            instruments), mfcc (clips, frames, coefficients); audio (clips,
+            frames * hop).
+        """
         return ddsp_clips(config, dataset)
 
     def loss(self, config: DDSPConfig) -> keras.losses.Loss:
-        """See `Family.loss`."""
+        """Returns the multi-scale spectral loss."""
         return MultiScaleSpectralLoss()
 
     def baselines(
         self, config: DDSPConfig, train: Extracted, dataset: Extracted
     ) -> dict[str, dict[str, float]]:
-        """See `Family.baselines`: one spectrum an instrument, trained."""
+        """Returns figures of silence, and of one trained spectrum each."""
         model = static_envelope(config)
         schedule = keras.optimizers.schedules.CosineDecay(3e-2, _STATIC_STEPS)
         model.compile(
@@ -99,15 +105,19 @@ class DDSPFamily(Family):
         }
 
     def rate(self, config: DDSPConfig) -> float:
-        """See `Family.rate`; docs/results/ddsp_training.md has the trials."""
+        """Returns a rate by width, from docs/results/ddsp_training.md."""
         return 3e-4 if config.hidden >= 512 else 2e-3
 
     def play(
         self, instrument: Instrument, notes: Sequence[NoteEvent]
-    ) -> list[Floats]:
-        """See `Family.play`."""
+    ) -> list[Floats32]:
+        """Returns notes with the contours of the nearest training notes.
+
+        Shapes:
+            (samples,) each.
+        """
         contours = [self._contour(instrument, note) for note in notes]
-        sounds: dict[int, Floats] = {}
+        sounds: dict[int, Floats32] = {}
         # Notes of like lengths side by side.
         order = sorted(range(len(notes)), key=lambda i: len(contours[i]["f0"]))
         for start in range(0, len(order), self.batch):
@@ -128,7 +138,7 @@ class DDSPFamily(Family):
 
     def _contour(
         self, instrument: Instrument, note: NoteEvent
-    ) -> dict[str, Floats]:
+    ) -> dict[str, Floats32]:
         """Returns what the model is told of a note, frame by frame."""
         known, hop = instrument.known(), instrument.config.hop
         nearest, pitch, velocity = instrument.nearest(note)
@@ -146,8 +156,14 @@ class DDSPFamily(Family):
         )
         return found
 
-    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
-        """See `Family.resynthesize`: on the notes that it hears."""
+    def resynthesize(self, instrument: Instrument, audio: Floats32) -> Floats32:
+        """Returns the pitch and loudness of a sound in the model's timbre.
+
+        Long sounds are made in pieces, cut where it is quietest.
+
+        Shapes:
+            (samples,), cut to whole frames.
+        """
         config, rate = instrument.config, instrument.settings.sample_rate
         hop = config.hop
         audio = audio[: len(audio) // hop * hop]
@@ -174,19 +190,19 @@ class DDSPFamily(Family):
         return np.concatenate(pieces)
 
 
-def _made(instrument: Instrument, found: Mapping[str, Floats]) -> Floats:
+def _made(instrument: Instrument, found: Mapping[str, Floats32]) -> Floats32:
     numbers = np.full(len(found["f0"]), instrument.number)
     x = ddsp_inputs(instrument.config, found, numbers)
     # Lengths differ from call to call: nothing is compiled for one alone.
     return np.array(keras.ops.convert_to_numpy(instrument.model(x)))
 
 
-def _longer(values: Floats, frames: int) -> Floats:
+def _longer(values: Floats32, frames: int) -> Floats32:
     widths = ((0, frames - len(values)), *[(0, 0)] * (values.ndim - 1))
     return np.pad(values, widths, mode="edge")
 
 
-def _pieces(loudness: Floats, frames: int) -> list[tuple[int, int]]:
+def _pieces(loudness: Floats32, frames: int) -> list[tuple[int, int]]:
     """Cuts where it is quietest, into pieces of no more than so many frames."""
     cuts = [0]
     while len(loudness) - cuts[-1] > frames:

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Floats32
 from tf_diet.audio import baselines
-from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.log_power import LogPowerSpectralLoss
 from tf_diet.audio.note_contours import gain
@@ -57,30 +57,30 @@ class _SING(Family):
     features = ("audio",)
 
     def settings(self, config: SINGConfig, seconds: float) -> Settings:
-        """See `Family.settings`."""
+        """Returns settings with a stride of the model for all frames."""
         return Settings(
             hop=config.stride, mel_hop=config.stride, seconds=seconds
         )
 
-    def sounds(self, config: SINGConfig, dataset: Extracted) -> Floats:
+    def sounds(self, config: SINGConfig, dataset: Extracted) -> Floats32:
         """Returns clips as long as the model makes them."""
         return of_length(dataset.arrays(["audio"])["audio"], config.samples)
 
     def loss(self, config: SINGConfig) -> keras.losses.Loss:
-        """See `Family.loss`."""
+        """Returns the log-power loss of the paper."""
         return LogPowerSpectralLoss()
 
     def figures(
         self, model: keras.Model, config: SINGConfig, dataset: Extracted
     ) -> dict[str, float]:
-        """See `Family.figures`."""
+        """Returns distances to the recorded sounds, and what is in tune."""
         x, _ = self.whole(config, dataset)
         return self._figures(config, dataset, self.predicted(model, x))
 
     def baselines(
         self, config: SINGConfig, train: Extracted, dataset: Extracted
     ) -> dict[str, dict[str, float]]:
-        """See `Family.baselines`: nothing, and another note."""
+        """Returns figures of silence and of the nearest training note."""
         nearest = baselines.nearest_notes(
             train.labels(), dataset.labels(), self.sounds(config, train)
         )
@@ -91,7 +91,7 @@ class _SING(Family):
         }
 
     def _figures(
-        self, config: SINGConfig, dataset: Extracted, made: Floats
+        self, config: SINGConfig, dataset: Extracted, made: Floats32
     ) -> dict[str, float]:
         """Returns how near sounds are to clips, and how well in tune."""
         y, heard = self.sounds(config, dataset), self.heard(dataset)
@@ -102,7 +102,7 @@ class _SING(Family):
         }
 
     def rate(self, config: SINGConfig) -> float:
-        """See `Family.rate`; as published for the widest."""
+        """Returns the published rate for the widest, more for others."""
         return 3e-4 if config.channels >= 2048 else 1e-3
 
 
@@ -111,34 +111,46 @@ class SINGAutoencoderFamily(_SING):
     """What the structured lottery paper prunes."""
 
     def build(self, config: SINGConfig) -> keras.Model:
-        """See `Family.build`."""
+        """Returns a fresh auto-encoder."""
         return sing_autoencoder(config)
 
     def fitted(self, config: SINGConfig, dataset: Extracted) -> SINGConfig:
-        """See `Family.fitted`: it is not told the instrument."""
+        """Returns the configuration: it is not told the instrument."""
         return config
 
     def examples(self, config: SINGConfig) -> Make:
-        """See `Family.examples`."""
+        """Returns what makes sounds at other levels and moments."""
         return sing_examples(config)
 
     def whole(self, config: SINGConfig, dataset: Extracted) -> tuple[Any, Any]:
-        """See `Family.whole`."""
+        """Returns sounds as inputs and as targets.
+
+        Shapes:
+            (clips, samples), twice.
+        """
         audio = self.sounds(config, dataset)
         return audio, audio
 
     def play(
         self, instrument: Instrument, notes: Sequence[NoteEvent]
-    ) -> list[Floats]:
-        """See `Family.play`."""
+    ) -> list[Floats32]:
+        """Refuses notes.
+
+        Raises:
+            InputError: always.
+        """
         raise InputError(
             "SING's auto-encoder plays no notes: it resynthesises sounds. "
             "Received: notes. Give it a sound (--audio), or train --model "
             "sing."
         )
 
-    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
-        """See `Family.resynthesize`: blocks faded into one another."""
+    def resynthesize(self, instrument: Instrument, audio: Floats32) -> Floats32:
+        """Returns a sound made block by block, each faded into the next.
+
+        Shapes:
+            (samples,), as it was given.
+        """
         size, seam = instrument.config.samples, instrument.config.window
         step = size - seam
         blocks = max(1, -(-(len(audio) - seam) // step))
@@ -161,11 +173,11 @@ class SINGFamily(_SING):
     """Symbols to sound, trained in three stages."""
 
     def build(self, config: SINGConfig) -> keras.Model:
-        """See `Family.build`."""
+        """Returns a fresh model, from symbols to sound."""
         return sing(config)
 
     def fitted(self, config: SINGConfig, dataset: Extracted) -> SINGConfig:
-        """See `Family.fitted`.
+        """Returns sizes for the instruments and velocities of a set.
 
         Raises:
             InputError: the pitch of a note is not known.
@@ -185,7 +197,11 @@ class SINGFamily(_SING):
         )
 
     def stages(self, config: SINGConfig) -> tuple[Stage, ...]:
-        """See `Family.stages`, and section 4 of the paper."""
+        """Returns auto-encoder, generator, and both ends together.
+
+        Source:
+            Defossez et al., NeurIPS 2018, section 4.
+        """
         first = SINGAutoencoderFamily()
         rate, loss = self.rate(config), self.loss(config)
         return (
@@ -220,11 +236,15 @@ class SINGFamily(_SING):
         )
 
     def examples(self, config: SINGConfig) -> Make:
-        """See `Family.examples`."""
+        """Returns what makes notes, at pitches beside their own too."""
         return sing_notes(config, _SHIFT)
 
     def whole(self, config: SINGConfig, dataset: Extracted) -> tuple[Any, Any]:
-        """See `Family.whole`."""
+        """Returns the symbols of notes and their sounds.
+
+        Shapes:
+            integers (clips, frames) each; sounds (clips, samples).
+        """
         return note_symbols(config, dataset.labels()), self.sounds(
             config, dataset
         )
@@ -255,8 +275,16 @@ class SINGFamily(_SING):
 
     def play(
         self, instrument: Instrument, notes: Sequence[NoteEvent]
-    ) -> list[Floats]:
-        """See `Family.play`: each as long as it is held, then faded."""
+    ) -> list[Floats32]:
+        """Returns notes, each as long as it is held, then faded.
+
+        Shapes:
+            (samples,) each.
+
+        Raises:
+            InputError: a note is longer than a sound of the model, or too far
+                from the pitches that it was trained on.
+        """
         rate = instrument.settings.sample_rate
         longest = instrument.config.samples / rate
         for note in notes:
@@ -297,8 +325,12 @@ class SINGFamily(_SING):
             sounds.append(played)
         return sounds
 
-    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
-        """See `Family.resynthesize`."""
+    def resynthesize(self, instrument: Instrument, audio: Floats32) -> Floats32:
+        """Refuses sounds: the model is told symbols alone.
+
+        Raises:
+            InputError: always.
+        """
         raise InputError(
             "SING plays notes; its auto-encoder alone resynthesises sounds. "
             "Received: a sound. Give notes (--notes, --midi), or train "

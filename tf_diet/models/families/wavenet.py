@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.arrays import Floats32
 from tf_diet.audio import baselines, features, mu_law
-from tf_diet.audio.arrays import Floats
 from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.metrics import BitsPerSample
 from tf_diet.audio.note_contours import gain
@@ -41,19 +41,19 @@ class WaveNetFamily(Family):
     epoch = 2000
 
     def contours(self, config: WaveNetConfig) -> tuple[str, ...]:
-        """See `Family.contours`."""
+        """Returns log-mel frames, where the model is conditioned on them."""
         return ("log_mel",) if config.conditioning else ()
 
     def settings(self, config: WaveNetConfig, seconds: float) -> Settings:
-        """See `Family.settings`."""
+        """Returns settings with the hop of the model for log-mel frames."""
         return Settings(mel_hop=config.hop, seconds=seconds)
 
     def build(self, config: WaveNetConfig) -> keras.Model:
-        """See `Family.build`."""
+        """Returns a fresh model."""
         return wavenet(config)
 
     def examples(self, config: WaveNetConfig) -> Make:
-        """See `Family.examples`: 60 ms and a receptive field."""
+        """Returns what crops 60 ms and a receptive field out of clips."""
         least = -(-(config.receptive_field + 1000) // config.hop)
         return wavenet_examples(
             config, frames=least, shift=_SHIFT, noise=2.0, unheard=1.0
@@ -62,7 +62,12 @@ class WaveNetFamily(Family):
     def whole(
         self, config: WaveNetConfig, dataset: Extracted
     ) -> tuple[Any, Any]:
-        """See `Family.whole`."""
+        """Returns inputs and the codes to be predicted of whole clips.
+
+        Shapes:
+            codes (clips, samples), conditioning (clips, frames, bands),
+            instrument (clips, 1); targets (clips, samples).
+        """
         found = dataset.arrays(["audio", "log_mel", "instrument"])
         codes = mu_law.encode(found["audio"], config.classes)
         inputs, targets = mu_law.teacher(codes, config.classes)
@@ -74,17 +79,17 @@ class WaveNetFamily(Family):
         return x, targets
 
     def loss(self, config: WaveNetConfig) -> keras.losses.Loss:
-        """See `Family.loss`."""
+        """Returns cross-entropy in bits a sample."""
         return BitsPerSample()
 
     def rate(self, config: WaveNetConfig) -> float:
-        """See `Family.rate`."""
+        """Returns a rate by width."""
         return 2e-3 if config.channels <= 32 else 1e-3
 
     def figures(
         self, model: keras.Model, config: WaveNetConfig, dataset: Extracted
     ) -> dict[str, float]:
-        """See `Family.figures`."""
+        """Returns bits a sample, and distances of notes that it draws."""
         x, y = self.whole(config, dataset)
         model.compile(loss=self.loss(config), jit_compile=False)
         bits = float(model.evaluate(x, y, batch_size=1, verbose=0))
@@ -112,7 +117,7 @@ class WaveNetFamily(Family):
     def baselines(
         self, config: WaveNetConfig, train: Extracted, dataset: Extracted
     ) -> dict[str, dict[str, float]]:
-        """See `Family.baselines`: codes by how common they are."""
+        """Returns bits a sample of guesses by how common codes are."""
         classes = config.classes
         known, codes = (
             mu_law.encode(part.arrays(["audio"])["audio"], classes)
@@ -126,8 +131,16 @@ class WaveNetFamily(Family):
 
     def play(
         self, instrument: Instrument, notes: Sequence[NoteEvent]
-    ) -> list[Floats]:
-        """See `Family.play`."""
+    ) -> list[Floats32]:
+        """Returns notes drawn along the frames of the nearest ones.
+
+        Shapes:
+            (samples,) each.
+
+        Raises:
+            InputError: the model takes no frames, or a note is too far from
+                those that it was trained on.
+        """
         contours = [self._contour(instrument, note) for note in notes]
         longest = max(map(len, contours))
         frames = np.stack(
@@ -143,7 +156,7 @@ class WaveNetFamily(Family):
             for sound, contour in zip(made, contours, strict=True)
         ]
 
-    def _contour(self, instrument: Instrument, note: NoteEvent) -> Floats:
+    def _contour(self, instrument: Instrument, note: NoteEvent) -> Floats32:
         """Returns the frames of a note, from those of the nearest one."""
         if not instrument.config.conditioning:
             raise InputError(
@@ -176,8 +189,15 @@ class WaveNetFamily(Family):
             features.pitch_shifted(louder, higher, rate) if higher else louder
         )
 
-    def resynthesize(self, instrument: Instrument, audio: Floats) -> Floats:
-        """See `Family.resynthesize`: drawn anew, told its frames."""
+    def resynthesize(self, instrument: Instrument, audio: Floats32) -> Floats32:
+        """Returns a sound drawn anew, told the frames of another.
+
+        Shapes:
+            (samples,), cut to whole frames.
+
+        Raises:
+            InputError: the model takes no frames.
+        """
         if not instrument.config.conditioning:
             raise InputError(
                 "This WaveNet is not told what to play. Received: a sound, "
@@ -188,7 +208,7 @@ class WaveNetFamily(Family):
         return _drawn(instrument, frames[None], instrument.number)[0]
 
 
-def _drawn(instrument: Instrument, frames: Floats, numbers: Any) -> Floats:
+def _drawn(instrument: Instrument, frames: Floats32, numbers: Any) -> Floats32:
     told = None
     if instrument.config.instruments:
         told = np.broadcast_to(numbers, len(frames))
