@@ -4,6 +4,8 @@
 # make test-jax     the core's tests on the JAX backend
 # make test-oldest  the same on the oldest Keras that setup.cfg admits
 # make lint   style, types and the import order of the rooms
+# make docs   the docs site, into build/site
+# make notebooks    run the notebooks and keep what they print
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +20,7 @@ CORE_TESTS := tests/criteria tests/graph tests/rules tests/pruning tests/laws \
 	--ignore=tests/laws/test_deep_applications.py
 JAX_TESTS ?= $(CORE_TESTS)
 
-.PHONY: setup demo test test-jax test-oldest lint
+.PHONY: setup demo test test-jax test-oldest lint docs notebooks
 
 setup: $(VENV)/.ready
 
@@ -50,3 +52,9 @@ lint: setup
 	$(BIN)/ruff format --check tf_diet tests examples benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+docs: setup
+	$(BIN)/mkdocs build --strict
+
+notebooks: setup
+	$(BIN)/python tools/run_notebooks.py

@@ -1,58 +1,85 @@
 # SPDX-License-Identifier: MIT
-"""Every Python block of the guides runs, from the top of its page down."""
+"""Every block of every page runs as written, from the top of its page down."""
 
+import configparser
 import re
-from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
-from keras import layers
+import yaml
+from pages import FENCE, ROOT, SHELL, blocks, commands, pages, use
 
-import tf_diet
+from tf_diet.cli import app
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "pages").glob("*.md"))]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-
-class MyDense(layers.Dense):
-    """A layer of the reader's own."""
+PAGES = pages()
+SETUP = configparser.ConfigParser()
+SETUP.read(ROOT / "setup.cfg", "utf-8")
+EXTRAS = set(SETUP["options.extras_require"])
 
 
-def reader():
-    """Returns what a reader has at hand: a trained model and its data."""
-    keras.utils.set_random_seed(0)
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((64, 12)).astype("float32")
-    y = x[:, :2] @ np.ones((2, 1), "float32")
-    # The names that pages speak of.
-    inputs = keras.Input((12,))
-    h = layers.Dense(24, "relu", name="stem")(inputs)
-    h = layers.Dense(16, "relu", name="encoder_0")(h)
-    h = layers.Dense(16, "relu", name="encoder_1")(h)
-    sides = [layers.Dense(8, name=name)(h) for name in ("left", "right")]
-    h = layers.Activation("relu")(layers.Concatenate()(sides))
-    model = keras.Model(inputs, layers.Dense(1, name="logits")(h))
-    model.compile("adam", "mse")
-    plan = tf_diet.plan(model, (x, y), rate=0.5)
-    return {
-        "tf_diet": tf_diet,
-        "keras": keras,
-        "np": np,
-        "layers": layers,
-        "MyDense": MyDense,
-        "model": model,
-        "x": x,
-        "y": y,
-        "plan": plan,
-        "small": plan.apply(model),
-    }
+def name(page):
+    return str(page.relative_to(ROOT).with_suffix(""))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_code_of_a_page_runs(page, monkeypatch, tmp_path):
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_page_runs_from_an_empty_namespace(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    scope = reader()
-    for block in BLOCK.findall(page.read_text("utf-8")):
-        exec(compile(block, str(page), "exec"), scope)
+    scope = {"__name__": "__main__"}
+    for block in blocks(page):
+        use(block, page, scope)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_block_of_a_page_is_passed_over(page):
+    text = page.read_text("utf-8")
+    fences = re.findall(r"^\s*```", text, re.MULTILINE)
+    assert len(fences) == 2 * len(FENCE.findall(text))
+    for block in blocks(page):
+        if block.language in ("", "text"):
+            assert "tf-diet " not in block.text
+            assert "import " not in block.text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_that_are_only_shown_exist(page):
+    for block in blocks(page):
+        if block.language in SHELL and block.title and not block.file:
+            for argv in commands(block.text):
+                exists(argv)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_sweep_that_is_shown_asks_for_options_that_exist(page):
+    for block in blocks(page):
+        if block.language == "yaml":
+            asked = yaml.safe_load(block.text)
+            options = {axis: values[0] for axis, values in asked["grid"].items()}
+            options |= asked["lottery"]
+            argv = ["tf-diet", "lottery", asked["build"], "--folder", "runs"]
+            for option, value in options.items():
+                argv.append(f"--{option.replace('_', '-')}")
+                argv += [] if value is True else [str(value)]
+            assert app.parse(argv)
+
+
+def exists(argv):
+    """Asserts what can be said of a command without running it."""
+    match argv:
+        case ["tf-diet", *_]:
+            assert app.parse(argv)
+        case ["pip", "install", *things]:
+            for thing in things:
+                for extras in re.findall(r"(?:tf_diet|\.)\[(.*)\]", thing):
+                    assert set(extras.split(",")) <= EXTRAS, thing
+        case ["make", *words]:
+            makefile = (ROOT / "Makefile").read_text("utf-8")
+            for target in words:
+                if "=" not in target:
+                    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+        case ["python" | "python3", script, *_] if script.endswith(".py"):
+            assert list(ROOT.rglob(script)), script
+
+
+def test_every_extra_is_explained():
+    text = (ROOT / "docs" / "install.md").read_text("utf-8")
+    for extra in EXTRAS - {"dev", "demo"}:
+        assert f"`{extra}`" in text
