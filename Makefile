@@ -54,7 +54,7 @@ lint: setup
 	$(BIN)/lint-imports --no-cache
 
 docs: setup
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 notebooks: setup
 	$(BIN)/python tools/run_notebooks.py

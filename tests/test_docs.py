@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every block of every page runs as written, from the top of its page down."""
 
+import ast
 import configparser
 import re
 
@@ -83,3 +84,29 @@ def test_every_extra_is_explained():
     text = (ROOT / "docs" / "install.md").read_text("utf-8")
     for extra in EXTRAS - {"dev", "demo"}:
         assert f"`{extra}`" in text
+
+
+def messages():
+    """Yields every text of the sources, \0 where it has something put in."""
+    for path in (ROOT / "tf_diet").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    part.value if isinstance(part, ast.Constant) else "\0"
+                    for part in node.values
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_errors_that_are_explained_exist():
+    text = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    known = list(messages())
+    quoted = re.findall(r"^### `(.+)`$", text, re.MULTILINE)
+    assert len(quoted) > 20
+    for title in quoted:
+        if "Error: " in title:  # of Python
+            continue
+        pieces = [re.escape(piece) for piece in title.split("…")]
+        wanted = re.compile(r"[^.]*".join(pieces))
+        assert any(wanted.search(message) for message in known), title

@@ -44,7 +44,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     config["generated_pages"] = pages
     for entry in config.nav or []:
         for title, folder in entry.items():
-            if folder in made:
+            if isinstance(folder, str) and folder in made:
                 entry[title] = [
                     {name: uri}
                     for uri, name, _ in made[folder]
