@@ -5,13 +5,16 @@ import ast
 import configparser
 import re
 
+import nbformat
 import pytest
 import yaml
 from pages import FENCE, ROOT, SHELL, blocks, commands, pages, use
+from run_notebooks import digest, run
 
 from tf_diet.cli import app
 
 PAGES = pages()
+NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", "utf-8")
 EXTRAS = set(SETUP["options.extras_require"])
@@ -110,3 +113,23 @@ def test_errors_that_are_explained_exist():
         pieces = [re.escape(piece) for piece in title.split("…")]
         wanted = re.compile(r"[^.]*".join(pieces))
         assert any(wanted.search(message) for message in known), title
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs(path):
+    assert run(path).cells
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_shows_what_its_cells_gave(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    mark = notebook.metadata["tf_diet"]["code"]
+    assert mark == digest(notebook), "run `make notebooks`"
+    numbers = [cell.execution_count for cell in code]
+    assert numbers == list(range(1, len(code) + 1))
+    for cell in code:
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            if "image/png" in output.get("data", {}):
+                assert cell.metadata["alt"]

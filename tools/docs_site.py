@@ -23,6 +23,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import nbconvert
+import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -234,11 +235,21 @@ def notebooks() -> list[tuple[str, str, Any]]:
     exporter = nbconvert.MarkdownExporter()
     pages: list[tuple[str, str, Any]] = []
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        body, resources = exporter.from_filename(str(path))
+        notebook = nbformat.read(path, as_version=4)
+        body, resources = exporter.from_notebook_node(notebook)
         title = re.search(r"^# (.*)$", body, re.MULTILINE)
         for name, data in resources["outputs"].items():
-            body = body.replace(f"({name})", f"({path.stem}_{name})")
+            # output_7_0.png is of the cell 7, which says what it shows.
+            cell = notebook.cells[int(name.split("_")[1])]
+            shown = f"![{cell.metadata['alt']}]({path.stem}_{name})"
+            body = body.replace(f"![png]({name})", shown)
             pages.append((f"notebooks/{path.stem}_{name}", "", data))
+        for cell in notebook.cells:
+            if "Audio(" in cell.source and "alt" in cell.metadata:
+                label = f'<audio aria-label="{cell.metadata["alt"]}" '
+                body = body.replace("<audio  ", label, 1)
+        # Indented HTML would be taken for code.
+        body = re.sub(r"^[ \t]+(?=<)", "", body, flags=re.MULTILINE)
         note = f"\n\n[Download this notebook]({path.name}){{ download }}\n"
         body = re.sub(r"^(# .*)$", rf"\1{note}", body, count=1, flags=re.M)
         name = title[1] if title else path.stem
