@@ -35,6 +35,7 @@ NOTEBOOKS = ROOT / "examples" / "notebooks"
 HEADERS = ROOT / "micro" / "src"
 PYTHON = re.compile(r"^```python[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^    ([a-z][a-z-]+) ", re.MULTILINE)
+REGISTERING = "registering"  # a page of decorators, no module
 WHOLE = ("errors", "testing", "tfmot")  # modules that are rooms of their own
 
 
@@ -72,8 +73,8 @@ def reference() -> list[tuple[str, str, str]]:
     pages = [
         (
             f"reference/{room}.md",
-            f"tf_diet.{room}",
-            f"# tf_diet.{room}\n\n{_about(room)}\n\n"
+            _title(room),
+            f"# {_title(room)}\n\n{_about(room)}\n\n"
             + "\n\n".join(rooms[room].values())
             + "\n",
         )
@@ -107,7 +108,7 @@ def public() -> dict[str, dict[str, str]]:
         spelling = f"{module}.{name}"
         if inspect.ismethod(thing):  # a registry's `register`
             kind = thing.__self__.kind
-            rooms["extending"][spelling] = _registers(spelling, kind)
+            rooms[REGISTERING][spelling] = _registers(spelling, kind)
             continue
         seen.add(id(thing))
         path = f"{thing.__module__}.{thing.__qualname__}" if (
@@ -157,8 +158,12 @@ def _imported_by_pages() -> set[tuple[str, str]]:
     return found
 
 
+def _title(room: str) -> str:
+    return "Registering" if room == REGISTERING else f"tf_diet.{room}"
+
+
 def _about(room: str) -> str:
-    if room == "extending":
+    if room == REGISTERING:
         return (
             "Decorators that file something of yours under a name, so that it "
             'can be given wherever names are taken: `criterion="mine"`. What '
@@ -182,7 +187,7 @@ def _listed(room: str, entries: Mapping[str, str]) -> str:
         f"[`{spelling.rsplit('.', 1)[-1]}`]({room}.md#{spelling})"
         for spelling in entries
     )
-    return f"- **[{room}]({room}.md)**: {links}"
+    return f"- **[{_title(room)}]({room}.md)**: {links}"
 
 
 def _help(*argv: str) -> str:
@@ -249,7 +254,7 @@ def notebooks() -> list[tuple[str, str, Any]]:
                 label = f'<audio aria-label="{cell.metadata["alt"]}" '
                 body = body.replace("<audio  ", label, 1)
         # Indented HTML would be taken for code.
-        body = re.sub(r"^[ \t]+(?=<)", "", body, flags=re.MULTILINE)
+        body = re.sub(r"^ +(?=</?(audio|source))", "", body, flags=re.MULTILINE)
         note = f"\n\n[Download this notebook]({path.name}){{ download }}\n"
         body = re.sub(r"^(# .*)$", rf"\1{note}", body, count=1, flags=re.M)
         name = title[1] if title else path.stem
