@@ -56,7 +56,9 @@ def test_a_sweep_that_is_shown_asks_for_options_that_exist(page):
     for block in blocks(page):
         if block.language == "yaml":
             asked = yaml.safe_load(block.text)
-            options = {axis: values[0] for axis, values in asked["grid"].items()}
+            options = {
+                axis: values[0] for axis, values in asked["grid"].items()
+            }
             options |= asked["lottery"]
             argv = ["tf-diet", "lottery", asked["build"], "--folder", "runs"]
             for option, value in options.items():

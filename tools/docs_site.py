@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import inspect
 import io
+import logging
 import os
 import pkgutil
 import re
@@ -26,6 +27,7 @@ import nbconvert
 import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import tf_diet
 from tf_diet.cli import app
@@ -35,6 +37,11 @@ NOTEBOOKS = ROOT / "examples" / "notebooks"
 HEADERS = ROOT / "micro" / "src"
 PYTHON = re.compile(r"^```python[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^    ([a-z][a-z-]+) ", re.MULTILINE)
+LOADS = re.compile(
+    r"<(?:script|link|img|iframe|audio|video|source)\b[^>]*"
+    r"\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>"
+)
+LOG = logging.getLogger("mkdocs.hooks.docs_site")
 REGISTERING = "registering"  # a page of decorators, no module
 WHOLE = ("errors", "testing", "tfmot")  # modules that are rooms of their own
 
@@ -65,6 +72,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Turns a link to the folder of sounds, as on GitHub, to its page."""
     return markdown.replace("](../sounds)", "](../sounds/index.md)")
+
+
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Warns, and so fails a strict build, of what is loaded from outside."""
+    for tag in LOADS.findall(output):
+        LOG.warning("%s loads from outside: %s", page.file.src_uri, tag)
+    return output
 
 
 def reference() -> list[tuple[str, str, str]]:
@@ -111,9 +125,11 @@ def public() -> dict[str, dict[str, str]]:
             rooms[REGISTERING][spelling] = _registers(spelling, kind)
             continue
         seen.add(id(thing))
-        path = f"{thing.__module__}.{thing.__qualname__}" if (
-            inspect.isclass(thing) or inspect.isfunction(thing)
-        ) else spelling
+        path = (
+            f"{thing.__module__}.{thing.__qualname__}"
+            if (inspect.isclass(thing) or inspect.isfunction(thing))
+            else spelling
+        )
         room = path.split(".")[1]
         rooms[room][spelling] = (
             f'<a id="{spelling}"></a>\n\n'
@@ -131,7 +147,9 @@ def _names() -> Iterator[tuple[str, str]]:
         if room.startswith("_"):
             continue
         module = importlib.import_module(found.name)
-        names = getattr(module, "__all__", _own(module) if room in WHOLE else ())
+        names = getattr(
+            module, "__all__", _own(module) if room in WHOLE else ()
+        )
         yield from ((found.name, name) for name in sorted(names))
     yield from sorted(_imported_by_pages())
 
@@ -175,7 +193,7 @@ def _about(room: str) -> str:
 
 def _registers(spelling: str, kind: str) -> str:
     return (
-        f'## `{spelling}` {{ #{spelling} }}\n\n'
+        f"## `{spelling}` {{ #{spelling} }}\n\n"
         f"```python\n@{spelling}(name=None)\n```\n\n"
         f"Files a {kind}. The name is the snake_case of the object's own "
         "where none is given."
@@ -214,8 +232,7 @@ def cpp() -> str:
     for path in sorted(HEADERS.rglob("*.h")):
         about, code = _header(path.read_text("utf-8"))
         sections.append(
-            f"## {path.relative_to(HEADERS)}\n\n{about}\n\n"
-            f"```cpp\n{code}\n```"
+            f"## {path.relative_to(HEADERS)}\n\n{about}\n\n```cpp\n{code}\n```"
         )
     return (
         "# C++ blocks\n\nThe headers of the Arduino library, without what is "

@@ -8,7 +8,8 @@ Which fence says what:
 - `sh title="long: ..."` and other titles with a blank: shown, not run; what
   can be checked without running is (options, extras, targets, files);
 - any fence with a file name as its title: written to that file;
-- `cpp`: compiled against the library and a stand-in for the board.
+- `cpp`: compiled against the library and a stand-in for the board;
+- `toml`: read as a table of boards.
 """
 
 import re
@@ -18,6 +19,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tf_diet.boards import read_catalogue
 from tf_diet.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +55,11 @@ class Block:
 
 def pages() -> list[Path]:
     """Returns every page that holds a block, the README first."""
-    found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    found = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
+    found += [
+        ROOT / "micro" / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
     return [page for page in found if "```" in page.read_text("utf-8")]
 
 
@@ -97,6 +103,8 @@ def use(block: Block, page: Path, scope: dict[str, object]) -> None:
             assert app.main(app.parse(argv)) == 0, argv
     if block.language == "cpp":
         compiles(block.text)
+    elif block.language == "toml":
+        assert read_catalogue(block.text)
 
 
 def compiles(text: str) -> None:
