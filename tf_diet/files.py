@@ -73,6 +73,27 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     return Path(path)
 
 
+def check_fresh_folder(
+    path: str | os.PathLike[str], *, overwrite: bool = False, hint: str = ""
+) -> None:
+    """Checks that `fresh_folder` will do, before any work is done.
+
+    Raises:
+        RunFolderError: as `fresh_folder`.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(
+            f"The output folder is a file. Received: {path}. "
+            "Name a folder that is empty or does not exist."
+        )
+    if not overwrite and path.is_dir() and any(path.iterdir()):
+        raise RunFolderError(
+            f"The output folder is not empty. Received: {path}. "
+            + (hint or "Name an empty folder, or ask to overwrite it.")
+        )
+
+
 def fresh_folder(
     path: str | os.PathLike[str], *, overwrite: bool = False, hint: str = ""
 ) -> Path:
@@ -87,18 +108,9 @@ def fresh_folder(
         RunFolderError: the folder holds files and `overwrite` is False, or
             the path is a file.
     """
+    check_fresh_folder(path, overwrite=overwrite, hint=hint)
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(
-            f"The output folder is a file. Received: {path}. "
-            "Name a folder that is empty or does not exist."
-        )
     if path.is_dir() and any(path.iterdir()):
-        if not overwrite:
-            raise RunFolderError(
-                f"The output folder is not empty. Received: {path}. "
-                + (hint or "Name an empty folder, or ask to overwrite it.")
-            )
         shutil.rmtree(path)
     path.mkdir(parents=True, exist_ok=True)
     return path

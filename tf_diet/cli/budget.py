@@ -10,6 +10,12 @@ from tf_diet.pruning.budget import BOUNDS, Budget
 
 _NUMBER = re.compile(r"(\d[\d_]*\.?\d*(?:e\d+)?)\s*([kKMG]?)(i?B)?")
 _UNITS = re.compile(r"(\d+)(?:-(\d+))?")
+_NOUNS = {
+    "parameters": "weights",
+    "flops": "floating-point operations a call",
+    "disk_bytes": "bytes in its float32 .tflite file",
+    "ram_bytes": "bytes for input and output of any one operation",
+}
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3}
 
 
@@ -18,8 +24,8 @@ def add_goal(parser: Any) -> None:
     goal = parser.add_argument_group(
         "how much to remove",
         "Either a share, or one or more upper bounds, of which all are met. "
-        "Numbers may end in k, M or G: thousands of parameters and FLOPs, "
-        "1024s of bytes, as boards count them: 500k, 1.5M, 64KB.",
+        "Numbers may end in k, M or G, such as 500k, 1.5M or 64KB: a k is 1000 "
+        "parameters or FLOPs, and 1024 bytes.",
     )
     goal.add_argument(
         "--rate",
@@ -33,42 +39,43 @@ def add_goal(parser: Any) -> None:
     goal.add_argument(
         "--flops",
         metavar="N",
-        help="floating-point operations of one call at batch size 1, a "
-        "multiply and an add counting two; of a second of audio where "
-        "--calls-per-second is given",
+        help="how many floating-point operations one call may take at batch "
+        "size 1, a multiply and an add counting two; with --calls-per-second, "
+        "how many a second of audio may take",
     )
     goal.add_argument(
         "--disk-bytes",
         metavar="SIZE",
-        help="size of the float32 .tflite file, estimated: 4 bytes a weight "
-        "and some for each tensor and operation; int8 makes it about a "
-        "quarter",
+        help="how large the float32 .tflite file may be, by an estimate: 4 "
+        "bytes for each weight and 200 for each tensor and operation; an int8 "
+        "file is about a quarter of that",
     )
     goal.add_argument(
         "--ram-bytes",
         metavar="SIZE",
-        help="the largest input plus output of one operation, float32",
+        help="how large the input plus the output of any one operation may "
+        "be, in float32",
     )
     goal.add_argument(
         "--calls-per-second",
         type=float,
         default=1.0,
         metavar="N",
-        help="how often the model is called for a second of audio: the "
-        "sample rate over the hop",
+        help="how often the model is called for a second of audio, which is "
+        "the sample rate divided by the hop (default: 1)",
     )
     goal.add_argument(
         "--remove",
         action="append",
         metavar="NAME=UNITS",
-        help="remove these units and rank nothing: numbers and ranges, such "
-        "as conv1d=0,3,7-9, of the units of a group or of the channels that a "
-        "layer puts out; can be given more than once",
+        help="remove these units, whatever their scores: numbers and ranges, "
+        "such as conv1d=0,3,7-9, of the units of a group or of the output "
+        "channels of a layer; can be given more than once",
     )
     goal.add_argument(
         "--plan-from",
         metavar="FILE",
-        help="remove what a plan says that --plan wrote",
+        help="remove the units that a plan says, as --json wrote it",
     )
 
 
@@ -132,13 +139,17 @@ def add_bounds(parser: Any, meaning: str) -> None:
 
     Args:
         parser: or a group of one.
-        meaning: of each, for its help.
+        meaning: of a bound, for its help, in front of "N weights".
     """
-    for name in BOUNDS:
+    for name, noun in _NOUNS.items():
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, metavar="N", help=meaning)
+        parser.add_argument(option, metavar="N", help=f"{meaning} N {noun}")
     parser.add_argument(
-        "--calls-per-second", type=float, default=1.0, help="for --flops"
+        "--calls-per-second",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="make --flops a bound of this many calls (default: 1)",
     )
 
 

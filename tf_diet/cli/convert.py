@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 r"""Turn a saved model into TFLite and a C array for TFLite Micro.
 
-    tf-diet convert ticket.keras --output board/
-    tf-diet convert ticket.keras --output board/ --quantize int16x8 \
+    tf-diet convert ticket.keras -o board/
+    tf-diet convert ticket.keras -o board/ --quantize int16x8 \
         --data calibration.npz --sample-rate 16000 --hop 160 --sketch
 
 A model of sequences becomes a step model: one frame in, one frame out, its
@@ -10,33 +10,32 @@ states as extra inputs and outputs. Of a DDSP synthesiser the decoder is
 converted; the synthesis itself runs in C++ on the board. Writes
 NAME_<quantize>.tflite and model_data.h/.cc, model_ops.h, model_settings.h
 and model_settings.json.
+
+--data is an .npz file with x, or one array for each named input, (sequences,
+time, features); an .npy file with the one input; FILE.py:FUNCTION, a function
+that returns such arrays; or a folder of sounds, for a model in the folder that
+'tf-diet train' made.
 """
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-import numpy as np
-
-from tf_diet.audio.synthesis import Synthesizer
-from tf_diet.cli.models import load_data, load_model
-from tf_diet.convert.micro import to_micro
-from tf_diet.convert.sketch import write_sketch
-from tf_diet.convert.streaming import StreamingModel, to_streaming
-from tf_diet.convert.tflite import to_tflite
+from tf_diet.cli.data import add_data, inputs_of, read_data
+from tf_diet.cli.models import check_model_file, load_model
+from tf_diet.cli.parsing import add_json, add_output
 from tf_diet.errors import InputError
-from tf_diet.files import fresh_folder
-from tf_diet.models.ddsp_network import LevelScale, PitchScale, decoder
+from tf_diet.files import check_fresh_folder, fresh_folder
+
+if TYPE_CHECKING:
+    import keras
+
+    from tf_diet.audio.synthesis import Synthesizer
 
 
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet convert`."""
-    parser.add_argument("model", help="a .keras file")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        help="folder to write to; must be empty or new",
+    parser.add_argument("model", metavar="MODEL", help="a .keras file")
+    add_output(
+        parser, "the folder to write to; must be empty or new", required=True
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="empty the folder first"
@@ -44,37 +43,49 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--quantize",
         default="float32",
-        help="float32, int8 or int16x8 (default: %(default)s); integers need "
-        "--data",
+        metavar="NAME",
+        help="float32, int8 or int16x8 (8-bit weights, 16-bit activations); "
+        "the last two need --data (default: %(default)s)",
     )
+    add_data(parser, "real inputs, from which the ranges of integers are taken")
     parser.add_argument(
-        "--data",
-        help="calibration data, an .npz file with one array for each input, "
-        "(sequences, time, features)",
-    )
-    parser.add_argument(
-        "--sample-rate", type=int, default=16000, help="default: %(default)s"
+        "--sample-rate",
+        type=int,
+        default=16000,
+        metavar="HZ",
+        help="of the audio (default: %(default)s)",
     )
     parser.add_argument(
         "--hop",
         type=int,
         default=160,
-        help="samples of audio that one step stands for (default: 160)",
+        metavar="SAMPLES",
+        help="how much audio one step makes (default: 160)",
     )
     parser.add_argument(
         "--sketch",
         action="store_true",
         help="write a complete Arduino sketch folder as well (DDSP only)",
     )
+    add_json(parser, "paths and sizes of what was written")
 
 
-def run(args: Any) -> None:
+def run(args: Any) -> dict[str, Any]:
     """Converts and writes, showing what the model needs."""
-    model = load_model(args.model)
+    source = check_model_file(args.model)
+    # Not after the work.
+    check_fresh_folder(args.output, overwrite=args.overwrite)
+    from tf_diet.audio.synthesis import Synthesizer
+    from tf_diet.convert.micro import to_micro
+    from tf_diet.convert.sketch import write_sketch
+    from tf_diet.convert.streaming import StreamingModel, to_streaming
+    from tf_diet.convert.tflite import to_tflite
+
+    model = load_model(source)
     settings: dict[str, int] = {}
     data = None
     if args.data:
-        data, _ = load_data(args.data)
+        data = inputs_of(read_data(args.data, source), model)
     synth = [x for x in model.layers if isinstance(x, Synthesizer)]
     if args.sketch and not synth:
         raise InputError(
@@ -89,9 +100,9 @@ def run(args: Any) -> None:
         print(step)
     lite = to_tflite(step, args.quantize, data)
     fresh_folder(args.output, overwrite=args.overwrite)
-    stem = Path(args.model).stem
     print(lite)
-    print(lite.save(args.output / f"{stem}_{lite.quantize}.tflite"))
+    written = lite.save(args.output / f"{source.stem}_{lite.quantize}.tflite")
+    print(written)
     micro = to_micro(
         lite,
         args.output / "micro",
@@ -100,14 +111,27 @@ def run(args: Any) -> None:
         settings=settings,
     )
     print(micro)
+    sketch = None
     if args.sketch:
-        print(write_sketch(args.output / "sketch", args.output / "micro"))
+        sketch = write_sketch(args.output / "sketch", args.output / "micro")
+        print(sketch)
+    return {
+        "tflite": written,
+        "quantize": lite.quantize,
+        "bytes": len(lite.data),
+        "micro": micro,
+        "sketch": sketch,
+    }
 
 
 def _decoder(
-    model: keras.Model, synth: Synthesizer, data: Any
-) -> tuple[keras.Model, dict[str, int], Any]:
+    model: "keras.Model", synth: "Synthesizer", data: Any
+) -> tuple["keras.Model", dict[str, int], Any]:
     """Cuts the decoder out and scales its calibration data."""
+    import numpy as np
+
+    from tf_diet.models.ddsp_network import LevelScale, PitchScale, decoder
+
     net = decoder(model)
     settings = {
         "harmonics": synth.harmonics,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-r"""Train, rank, trim, reset and retrain, round after round.
+r"""Prune in rounds: train, rank units, remove the worst, retrain.
 
-    tf-diet lottery my_net.py:build --folder runs/violin --rounds 10
-    tf-diet lottery my_net.py:build --folder runs/violin --rounds 10 --resume
-    tf-diet lottery my_net.py:build --folder runs/small --until-error 1.1 \
+    tf-diet lottery my_net.py:build -o runs/violin --rounds 10
+    tf-diet lottery my_net.py:build -o runs/violin --rounds 10 --resume
+    tf-diet lottery my_net.py:build -o runs/small --until-error 1.1 \
         --reset lr_rewind --rewind 10% --criterion magnitude --scratch
 
 my_net.py:build is a function of yours that returns what LotteryDiet.fit takes,
@@ -12,31 +12,35 @@ whatever else of it (test_data, batch_size, callbacks, class_weight, ...). If
 it has an argument named seed, it is given --seed.
 
 A run can be killed at any moment; --resume goes on with it. 'tf-diet runs'
-lists and compares runs and takes the best ticket out.
+lists and compares runs and takes the best ticket (the model of a round) out.
 """
 
 import re
-from typing import Any
-
-from absl import logging
+from typing import TYPE_CHECKING, Any
 
 from tf_diet.cli.budget import add_bounds, bounds_of
 from tf_diet.cli.inspect import add_graph_arguments
+from tf_diet.cli.parsing import (
+    add_again,
+    add_json,
+    add_list,
+    add_output,
+    add_seed,
+    remove_work,
+)
 from tf_diet.cli.ranking import add_ranking, ranking_of
-from tf_diet.cli.runs import show
+from tf_diet.cli.runs import facts, show
 from tf_diet.errors import InputError
 from tf_diet.extensions import repairs, resets
-from tf_diet.lottery.build_functions import built
-from tf_diet.lottery.diet import LotteryDiet
-from tf_diet.lottery.resets import Reset
-from tf_diet.lottery.schedules import (
-    ConstantRate,
-    Listed,
-    Schedule,
-    UntilBudget,
-    UntilError,
-)
+from tf_diet.lottery.build_functions import built, named_function
+from tf_diet.lottery.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from tf_diet.lottery.diet import LotteryDiet
+    from tf_diet.lottery.resets import Reset
+    from tf_diet.lottery.schedules import Schedule
+
+TELLS = "info"
 _MOMENT = re.compile(r"(\d+\.?\d*)\s*(%|steps?|epochs?|)")
 
 
@@ -48,100 +52,121 @@ def add_arguments(parser: Any) -> None:
         help="returns the arguments of LotteryDiet.fit as a dict; "
         "package.module:function works too",
     )
-    parser.add_argument(
-        "--folder", required=True, help="where the run is kept; empty or new"
+    add_output(
+        parser,
+        "the folder that keeps the run; empty or new, unless --resume is given",
+        required=True,
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in --folder"
-    )
+    parser.former("--folder", "--output")
+    add_again(parser, "run")
     schedule = parser.add_argument_group(
-        "how much goes", "The same share of what is left in every round, until"
+        "how much to remove",
+        "Every round removes the same share of the parameters that are left, "
+        "for --rounds rounds, or until one of the other bounds is met.",
     )
     schedule.add_argument(
         "--rate",
         type=float,
         default=0.3,
-        help="the share that goes in a round (default: %(default)s)",
+        metavar="SHARE",
+        help="the share that a round removes (default: %(default)s)",
     )
     schedule.add_argument(
         "--rounds",
         type=int,
         default=15,
-        help="so many rounds are done (default: %(default)s)",
+        metavar="N",
+        help="how many rounds there are (default: %(default)s)",
     )
     schedule.add_argument(
         "--until-error",
         type=float,
         metavar="MULTIPLIER",
-        help="or the validation error passes this many times that of the "
-        "full model",
+        help="end as soon as the validation error is more than this many "
+        "times that of the full model",
     )
-    add_bounds(schedule, "or, instead of --rounds, no more than this is left")
-    schedule.add_argument(
+    add_bounds(
+        schedule, "in place of --rounds: go on until the model has no more than"
+    )
+    add_list(
+        schedule,
         "--sparsities",
-        type=float,
-        nargs="+",
+        kind=float,
         metavar="SHARE",
-        help="instead of all that: what is gone after each round, rising",
+        help="in place of all these: the share of the full model's parameters "
+        "that is gone after each round, rising",
     )
     add_ranking(parser)
     add_graph_arguments(parser)
-    parser.add_argument(
+    retraining = parser.add_argument_group("how a round goes on")
+    retraining.add_argument(
         "--repair",
         choices=repairs.names(),
-        help="make up for removed units before retraining",
+        help="change the remaining weights so that they make up for the "
+        "removed units, before retraining",
     )
-    parser.add_argument(
+    retraining.add_argument(
         "--reset",
         choices=resets.names(),
         default="rewind",
-        help="what survivors start from. rewind: their early weights; "
-        "lr_rewind: their trained weights and the early optimizer; none: "
-        "both as they are; reinit: fresh weights, as a control "
-        "(default: %(default)s)",
+        help="which weights and optimizer state retraining starts from. "
+        "rewind: both as they were early in the training of the full model; "
+        "lr_rewind: the trained weights, and the optimizer as it was early; "
+        "none: both as they are; reinit: fresh weights, as a control "
+        "experiment (default: %(default)s)",
     )
-    parser.add_argument(
+    retraining.add_argument(
         "--rewind",
         default="2",
         metavar="MOMENT",
-        help="the early moment: 2 epochs, '300 steps' or '5%%' of the "
-        "training (default: %(default)s)",
+        help="what early means: a number of epochs, '300 steps', or '5%%' of "
+        "the training (default: %(default)s)",
     )
-    parser.add_argument(
+    retraining.add_argument(
         "--retries",
         type=int,
         default=0,
-        help="of a round whose loss is not a number, at 0.3 times the "
-        "learning rate (default: %(default)s)",
+        metavar="N",
+        help="how often a round whose loss is not a number is tried again, "
+        "each time at 0.3 times the learning rate (default: %(default)s)",
     )
-    parser.add_argument(
+    retraining.add_argument(
         "--scratch",
         action="store_true",
-        help="train the last widths from fresh weights too, for as many steps "
-        "as the whole run: what a ticket has to beat",
+        help="at the end, train a network with the widths of the last round "
+        "from fresh weights, for as many steps as all rounds together took: "
+        "a ticket that is no better has won nothing",
     )
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    add_seed(parser)
+    add_json(parser, "the rounds")
 
 
-def run(args: Any) -> None:
+def run(args: Any) -> Any:
     """Builds, runs the diet and shows the rounds."""
-    logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
+    named_function(args.build)
+    if args.overwrite:
+        remove_work(RunFolder(args.output))
     done = diet_of(args).fit(
-        **built(args.build, args.seed), folder=args.folder, resume=args.resume
+        **built(args.build, args.seed),
+        folder=args.output,
+        resume=args.resume,
     )
     if args.scratch:
         done.scratch(done.tickets[-1].line.round)
     print(show([done]))
     if done.stopped:
         print(done.stopped)
+    return facts([done])
 
 
-def diet_of(args: Any) -> LotteryDiet:
+def diet_of(args: Any) -> "LotteryDiet":
     """Returns the diet that was asked for.
 
     Raises:
         InputError: what was given cannot be read or does not go together.
     """
+    from tf_diet.lottery.diet import LotteryDiet
+
     return LotteryDiet(
         _schedule(args),
         **ranking_of(args),
@@ -152,7 +177,14 @@ def diet_of(args: Any) -> LotteryDiet:
     )
 
 
-def _schedule(args: Any) -> Schedule:
+def _schedule(args: Any) -> "Schedule":
+    from tf_diet.lottery.schedules import (
+        ConstantRate,
+        Listed,
+        UntilBudget,
+        UntilError,
+    )
+
     if args.sparsities:
         return Listed(tuple(args.sparsities))
     budget = bounds_of(args)
@@ -169,7 +201,7 @@ def _schedule(args: Any) -> Schedule:
     return UntilError(args.until_error, schedule)
 
 
-def _reset(name: str, moment: str) -> Reset:
+def _reset(name: str, moment: str) -> "Reset":
     """Returns a reset with its early moment.
 
     Raises:

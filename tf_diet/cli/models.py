@@ -1,54 +1,58 @@
 # SPDX-License-Identifier: MIT
-"""Reading models and data that a command was given."""
+"""Reading the model that a command was given."""
 
 from pathlib import Path
-from typing import Any
-
-import keras
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tf_diet.errors import InputError
 
-# With it come the layers of our own models.
-from tf_diet.models.trained import read_model
+if TYPE_CHECKING:
+    import keras
+
+SUFFIXES = (".keras", ".h5")
+_ADVICE = (
+    "Pass a file that model.save('name.keras') wrote; custom layers must be "
+    "registered in an importable package."
+)
 
 
-def load_model(path: str | Path) -> keras.Model:
+def check_model_file(path: str | Path) -> Path:
+    """Returns the path of a model file that is there.
+
+    Before Keras is imported, so that a slip costs no waiting.
+
+    Raises:
+        InputError: there is no such file, or it cannot hold a Keras model.
+    """
+    path = Path(path)
+    if path.is_dir():
+        inside = sorted(path.glob("*.keras"))
+        hint = f" Name a file in it, such as {inside[-1]}." if inside else ""
+        raise InputError(
+            f"The model cannot be read. Received: {path}, a folder."
+            f"{hint or ' ' + _ADVICE}"
+        )
+    if not path.is_file():
+        raise InputError(
+            f"The model cannot be read. Received: {path}: no such file. "
+            f"{_ADVICE}"
+        )
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"The model cannot be read. Received: {path}, which is no .keras "
+            f"file. {_ADVICE}"
+        )
+    return path
+
+
+def load_model(path: str | Path) -> "keras.Model":
     """Reads a `.keras` file.
 
     Raises:
         InputError: it cannot be read.
     """
-    return read_model(
-        path,
-        "Pass a file that model.save('name.keras') wrote; custom layers must "
-        "be registered in an importable package.",
-    )
+    path = check_model_file(path)
+    # With it come the layers of our own models.
+    from tf_diet.models.trained import read_model
 
-
-def load_data(path: str | Path) -> tuple[Any, Any]:
-    """Reads calibration data from an `.npz` file.
-
-    The file holds `y` and either `x` or one array for each named input.
-
-    Returns:
-        Inputs, an array or a dict by name, and targets or None.
-
-    Raises:
-        InputError: it cannot be read or holds no inputs.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"The calibration data cannot be read. Received: {path}: {error}. "
-            "Pass an .npz file that numpy.savez wrote, with x and y."
-        ) from error
-    y = arrays.pop("y", None)
-    if not arrays:
-        raise InputError(
-            f"The calibration data holds no inputs. Received: {path} with "
-            "nothing but y. Add x, or one array for each named input."
-        )
-    return (arrays["x"] if list(arrays) == ["x"] else arrays), y
+    return read_model(path, _ADVICE)

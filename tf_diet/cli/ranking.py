@@ -2,39 +2,51 @@
 """How units are ranked and what is respected, on the command line."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tf_diet.cli.parsing import Together, add_list
 from tf_diet.errors import InputError
 from tf_diet.extensions import criteria, scalings, scopes
-from tf_diet.pruning.limits import MAX_RATE, Limits
+
+if TYPE_CHECKING:
+    from tf_diet.pruning.limits import Limits
 
 
 def add_ranking(parser: Any) -> None:
     """Adds criterion, scope, scaling and limits."""
-    parser.add_argument(
+    ranking = parser.add_argument_group("which units go first")
+    ranking.add_argument(
         "--criterion",
         default="mutual_information",
-        help=f"one of {', '.join(criteria.names())} (default: %(default)s)",
+        metavar="NAME",
+        help="what a unit is scored by; the units with the lowest scores are "
+        f"removed. One of {', '.join(criteria.names())} "
+        "(default: %(default)s)",
     )
-    parser.add_argument(
+    ranking.add_argument(
         "--scope",
         default="global",
-        help="whom a unit is ranked against. global: every unit of the model; "
-        "local: those of its group, of each group the same share; isomorphic: "
-        "those of groups of like structure, of each kind the same share; "
-        "global_then_local: global until a group has lost 90 %%, then the "
-        "same share of each, against bottlenecks at high rates "
-        f"(known: {', '.join(scopes.names())}; default: %(default)s)",
+        metavar="NAME",
+        help="which units are compared with each other. global: all units of "
+        "the model; local: the units of one group, so that every group loses "
+        "the same share; isomorphic: the units of groups of like structure, "
+        "such as the blocks of a network; global_then_local: all units, but "
+        "once a group has lost 90 %%, every group loses the same share, which "
+        f"avoids bottlenecks at high rates. One of {', '.join(scopes.names())} "
+        "(default: %(default)s)",
     )
-    parser.add_argument(
+    ranking.add_argument(
         "--scaling",
         default="rank",
-        help="how scores of different groups are made comparable, for scopes "
-        "that compare them. max, dimension, rank, z_score: within the group; "
-        "fan_in, fan_out: by the weights that make or read a unit; "
-        "per_parameter, per_flop, per_byte: by what the unit saves, so that "
-        "dear units must be better to stay "
-        f"(known: {', '.join(scalings.names())}; default: %(default)s)",
+        metavar="NAME",
+        help="how scores of different groups are made comparable, where the "
+        "scope compares them. rank, max, dimension, z_score: a score is taken "
+        "relative to the other scores of its group; fan_in, fan_out: it is "
+        "divided by the square root of the number of weights into or out of a "
+        "unit; per_parameter, per_flop, per_byte: it is divided by what "
+        "the unit saves when it is removed, so that a unit which costs more "
+        "must score higher to stay; none: it is left as it is. "
+        f"One of {', '.join(scalings.names())} (default: %(default)s)",
     )
     _add_limits(parser)
 
@@ -54,54 +66,60 @@ def ranking_of(args: Any) -> dict[str, Any]:
 
 
 def _add_limits(parser: Any) -> None:
-    parser.add_argument(
-        "--keep",
-        nargs="+",
-        default=(),
-        metavar="NAME",
-        help="layers or groups that stay whole, such as 'head*'",
+    limits = parser.add_argument_group(
+        "what must stay",
+        "NAME is the name of a layer, a group or a nested model, as 'tf-diet "
+        "inspect' shows them; '*' and '?' stand for any characters.",
     )
-    parser.add_argument(
+    add_list(
+        limits,
+        "--keep",
+        metavar="NAME",
+        help="remove no units of these, such as 'head*'",
+    )
+    limits.add_argument(
         "--max-rate",
         action="append",
         default=[],
         metavar="[NAME=]SHARE",
-        help="the largest share of units that may go, of every group or of "
-        "those named; can be given more than once: the strictest counts "
-        f"(default: {MAX_RATE}, so that no group is ruined; 1.0 lifts that)",
+        help="the largest share of its units that a group may lose: every "
+        "group, or those named. Can be given more than once; the strictest "
+        "counts (default: 0.98, so that no group is emptied; 1.0 allows it)",
     )
-    parser.add_argument(
+    limits.add_argument(
         "--min-width",
         action="append",
         default=[],
         metavar="[NAME=]UNITS",
-        help="how many units stay at least, likewise (default: 2)",
+        help="how many units a group must keep; given like --max-rate "
+        "(default: 2)",
     )
-    parser.add_argument(
+    limits.add_argument(
         "--round-to",
         type=int,
         default=1,
         metavar="UNITS",
-        help="keep a multiple of this in every group: 4, 8 or 16 suits SIMD "
-        "kernels (default: %(default)s)",
+        help="make the width of every group a multiple of this: 4, 8 or 16 "
+        "suits SIMD kernels (default: %(default)s)",
     )
-    parser.add_argument(
+    add_list(
+        limits,
         "--tie",
-        nargs="+",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="layers of equal width that lose the same units; can be given "
-        "more than once",
+        action=Together,
+        metavar="NAME,NAME",
+        help="layers of equal width that must lose the same units; can be "
+        "given more than once",
     )
 
 
-def _limits_of(args: Any) -> Limits:
+def _limits_of(args: Any) -> "Limits":
     """Returns the limits that a command line asks for.
 
     Raises:
         InputError: a number cannot be read.
     """
+    from tf_diet.pruning.limits import Limits
+
     numbers: dict[str, Any] = {}
     if args.max_rate:
         numbers["max_rate"] = _numbers("--max-rate", args.max_rate, float)

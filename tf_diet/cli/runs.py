@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """List and compare lottery runs, and take the best ticket out.
 
-tf-diet runs runs/
-tf-diet runs runs/violin runs/flute --plot compared.png
-tf-diet runs runs/violin --best -o ticket.keras
-tf-diet runs runs/violin --best --error-multiplier 1.05 -o ticket.keras
-tf-diet runs runs/violin --best --disk-bytes 64KB -o ticket.keras
+    tf-diet runs runs/
+    tf-diet runs runs/ --json runs.json
+    tf-diet runs runs/violin runs/flute --plot compared.png
+    tf-diet runs runs/violin --best -o ticket.keras
+    tf-diet runs runs/violin --best --error-multiplier 1.05 -o ticket.keras
+    tf-diet runs runs/violin --best --disk-bytes 64KB -o ticket.keras
+
+A ticket is the trained model of one round. Round 0 is the full model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from tf_diet.cli.budget import add_bounds, bounds_of
+from tf_diet.cli.parsing import add_json, add_output, check_suffix
 from tf_diet.errors import InputError, RunFolderError
 from tf_diet.files import write_bytes
 from tf_diet.lottery.run import Run
+from tf_diet.lottery.run_folder import Ticket
 from tf_diet.report.plots import error_against_weights
 from tf_diet.report.tables import run_table
 
@@ -24,37 +29,50 @@ from tf_diet.report.tables import run_table
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet runs`."""
     parser.add_argument(
-        "folders", nargs="+", help="runs, or folders that hold some"
+        "folders",
+        nargs="+",
+        metavar="FOLDER",
+        help="a run, or a folder that holds runs",
     )
     parser.add_argument(
-        "--plot", type=Path, help="draw errors against weights into this PNG"
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw errors against the weights that are left into this PNG",
     )
-    parser.add_argument(
+    best = parser.add_argument_group(
+        "the best ticket", "Of one run. Judged by the validation error."
+    )
+    best.add_argument(
         "--best",
         action="store_true",
-        help="of one run, the smallest ticket whose validation error is no "
-        "more than that of the full model",
+        help="show the smallest ticket whose error is no more than that of "
+        "the full model",
     )
-    parser.add_argument(
+    best.add_argument(
         "--error-multiplier",
         type=float,
         metavar="X",
-        help="with --best: no more than X times that of the full model",
+        help="with --best: allow X times the error of the full model",
     )
     add_bounds(
-        parser, "with --best: the least error of the tickets within this"
+        best,
+        "with --best: show the ticket with the least error that has no more "
+        "than",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, help="with --best: write its .keras file"
+    add_output(best, "with --best: the .keras file to write the ticket to")
+    best.add_argument(
+        "--overwrite", action="store_true", help="replace an existing file"
     )
+    add_json(parser, "the rounds, or the best ticket,")
 
 
-def run(args: Any) -> None:
+def run(args: Any) -> Any:
     """Shows the runs, or the best ticket of one."""
+    check_suffix(args.output, (".keras",), "the ticket")
     runs = [run for folder in args.folders for run in _found(Path(folder))]
     if args.best:
-        _best(runs, args)
-        return
+        return _best(runs, args)
     print(show(runs))
     if args.plot:
         lines = {
@@ -68,6 +86,25 @@ def run(args: Any) -> None:
             for t in run.scratches
         }
         print(f"wrote {error_against_weights(args.plot, lines, {}, scratch)}")
+    return facts(runs)
+
+
+def facts(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Returns the rounds of runs, and which ticket is best."""
+    return [
+        {
+            "folder": run.folder.folder,
+            "stopped": run.stopped,
+            "rounds": [ticket.line for ticket in run.tickets],
+            "scratch": [ticket.line for ticket in run.scratches],
+            "best": _facts(run.best()) if run.tickets else None,
+        }
+        for run in runs
+    ]
+
+
+def _facts(ticket: Ticket) -> dict[str, Any]:
+    return {"path": ticket.path, **asdict(ticket.line)}
 
 
 def show(runs: Sequence[Run]) -> str:
@@ -115,22 +152,24 @@ def _found(folder: Path) -> Iterator[Run]:
     yield from map(Run.open, runs)
 
 
-def _best(runs: Sequence[Run], args: Any) -> None:
+def _best(runs: Sequence[Run], args: Any) -> dict[str, Any]:
     if len(runs) != 1:
         raise InputError(
             f"--best takes one run. Received: {len(runs)}. Name the one."
+        )
+    output = args.output
+    if output is not None and output.exists() and not args.overwrite:
+        raise RunFolderError(
+            f"The file to write exists. Received: {output}. Name another "
+            "with --output, or pass --overwrite."
         )
     ticket = runs[0].best(
         error_multiplier=args.error_multiplier, to=bounds_of(args)
     )
     print(ticket)
-    if args.output is None:
+    if output is None:
         print(ticket.path)
-        return
-    if args.output.exists():
-        raise RunFolderError(
-            f"The file to write exists. Received: {args.output}. Name another "
-            "with --output."
-        )
-    write_bytes(args.output, ticket.path.read_bytes())
-    print(f"wrote {args.output}")
+    else:
+        write_bytes(output, ticket.path.read_bytes())
+        print(f"wrote {output}")
+    return {**_facts(ticket), "output": output}

@@ -28,7 +28,6 @@ more values in the grid. Into the folder go sweep.md (a table, seeds put
 together), sweep.csv (a row a trial and round) and sweep.png.
 """
 
-import argparse
 import csv
 import io
 import itertools
@@ -36,16 +35,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
-
-from absl import logging
+from typing import TYPE_CHECKING, Any
 
 from tf_diet.cli import lottery
+from tf_diet.cli.parsing import Parser, add_again, add_json, remove_work
+from tf_diet.cli.results import IncompleteError
 from tf_diet.errors import InputError
 from tf_diet.files import write_text
-from tf_diet.lottery.sweep import Sweep, Trial, named, short, sweep
 from tf_diet.optional import require
-from tf_diet.report.sweeps import sweep_plot, sweep_table
+
+if TYPE_CHECKING:
+    from tf_diet.lottery.sweep import Sweep, Trial
+
+TELLS = "info"
 
 _KEYS: dict[str, tuple[type, ...]] = {
     "folder": (str,),
@@ -62,23 +64,32 @@ _NEEDED = ("folder", "build")
 
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet sweep`."""
-    parser.add_argument("file", type=Path, help="the sweep, in YAML; see above")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the sweep"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="the sweep, in YAML; see above",
     )
+    add_again(parser, "sweep")
     parser.add_argument(
         "--address",
-        help="of a Ray cluster that runs: 'auto' for the one of this machine; "
-        "left out, one is started here and ends with the sweep",
+        help="of a Ray cluster that is running: 'auto' for one on this "
+        "machine (default: start one here, which ends with the sweep)",
     )
+    add_json(parser, "a row for each trial and round")
 
 
-def run(args: Any) -> None:
+def run(args: Any) -> list[dict[str, Any]]:
     """Runs the sweep and shows what came out."""
-    logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
     asked = _read(args.file)
+    from tf_diet.lottery.sweep import folder_of, sweep
+    from tf_diet.report.sweeps import sweep_plot, sweep_table
+
+    trials = _trials(asked)
+    if args.overwrite:
+        remove_work(folder_of(asked["folder"]))
     done = sweep(
-        _trials(asked),
+        trials,
         asked["folder"],
         resume=args.resume,
         address=args.address or asked.get("address"),
@@ -96,10 +107,12 @@ def run(args: Any) -> None:
         text = f"{table}\n\n{_stamp(done, args.file)}\n"
         write_text(done.folder / "sweep.md", text)
         print(f"wrote {sweep_plot(done.folder / 'sweep.png', done)}")
-    _complain(done)
+    if done.problems:
+        raise _incomplete(done, rows)
+    return rows
 
 
-def _stamp(done: Sweep, file: Path) -> str:
+def _stamp(done: "Sweep", file: Path) -> str:
     """Returns when, with what and on what the runs were made."""
     (folder, *_) = (run.folder.folder for run in done.runs.values())
     facts = json.loads((folder / "run.json").read_text("utf-8"))
@@ -111,19 +124,16 @@ def _stamp(done: Sweep, file: Path) -> str:
     )
 
 
-def _complain(done: Sweep) -> None:
-    """Names the trials that failed.
-
-    Raises:
-        InputError: there are some.
-    """
-    if not done.problems:
-        return
+def _incomplete(
+    done: "Sweep", rows: Sequence[Mapping[str, Any]]
+) -> IncompleteError:
+    """Returns an error that names the trials that failed."""
     listed = "\n".join(f"  {n}: {why}" for n, why in done.problems.items())
-    raise InputError(
+    return IncompleteError(
         f"{len(done.problems)} of {len(done.settings)} trials did not end. "
         f"Received:\n{listed}\nMend what is named, then go on with --resume; "
-        "the other trials are done."
+        "the other trials are done.",
+        rows,
     )
 
 
@@ -174,12 +184,14 @@ def _read(path: Path) -> dict[str, Any]:
     return asked
 
 
-def _trials(asked: Mapping[str, Any]) -> dict[str, Trial]:
+def _trials(asked: Mapping[str, Any]) -> dict[str, "Trial"]:
     """Returns a trial for every combination.
 
     Raises:
         InputError: an option is none of `tf-diet lottery`.
     """
+    from tf_diet.lottery.sweep import Trial, named, short
+
     builds = asked["build"]
     builds = [builds] if isinstance(builds, str) else builds
     axes = asked.get("grid", {})
@@ -194,7 +206,7 @@ def _trials(asked: Mapping[str, Any]) -> dict[str, Trial]:
     return trials
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> Any:
         raise InputError(
             "The sweep asks for what 'tf-diet lottery' does not take. "
@@ -207,7 +219,7 @@ def _parsed(build: str, options: Mapping[str, Any]) -> Any:
     parser = _Parser(prog="tf-diet lottery", allow_abbrev=False)
     lottery.add_arguments(parser)
     words = [word for pair in options.items() for word in _words(*pair)]
-    return parser.parse_args([build, "--folder", "", *words])
+    return parser.parse_args([build, "--output", "", *words])
 
 
 def _words(option: str, value: Any) -> Iterator[str]:

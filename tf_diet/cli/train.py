@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Train a DDSP, WaveNet or SING on a folder of sounds.
+r"""Train a DDSP, WaveNet or SING on a folder of sounds.
 
-    tf-diet train --model ddsp --preset small --data notes --out runs/strings
-    tf-diet train --model ddsp --preset small --data notes --out runs/strings \
+    tf-diet train --model ddsp --preset small --data notes -o runs/strings
+    tf-diet train --model ddsp --preset small --data notes -o runs/strings \
         --resume
-    tf-diet train --model wavenet --preset tiny --data notes --out runs/wave \
-        --steps 3000 --set channels=24
-    tf-diet train --model sing --data notes --out runs/sing
+    tf-diet train --model wavenet --preset tiny --data notes -o runs/wave \
+        --steps 3000 --set channels=24,layers=8
+    tf-diet train --model sing --data notes -o runs/sing
 
 --data is NSynth's folder, one of 'tf-diet render-notes', or any folder of
-audio files. Clips are split by recording, or as the folder says. Into --out go
-model.keras (the epoch that was best on clips held out as 'valid'),
-training.jsonl (a line an epoch), seconds.json (what each stage took),
-config.json and templates.npz (how notes go, for 'tf-diet generate').
+audio files. Clips are split by recording, or as the folder says. Into the
+folder -o go model.keras (the epoch that was best on clips held out as 'valid'),
+training.jsonl (a line for each epoch), seconds.json (what each stage took),
+config.json, and templates.npz (how the notes that were trained on go over
+time, for 'tf-diet generate').
 
 SING is trained in three stages, which share --steps: its auto-encoder
 (autoencoder.keras), its generator (generator.keras), and both ends together;
@@ -25,60 +26,105 @@ the same.
 
 import ast
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from absl import logging
-
+from tf_diet.cli.data import add_data, read_sounds
+from tf_diet.cli.parsing import (
+    add_again,
+    add_json,
+    add_list,
+    add_output,
+    add_seed,
+    remove_work,
+)
 from tf_diet.extensions import families
-from tf_diet.models.trainer import train
+from tf_diet.training.folder import ResumableFolder
+
+TELLS = "info"
 
 
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet train`."""
-    parser.add_argument("--model", required=True, choices=families.names())
     parser.add_argument(
-        "--preset", default="small", help="of the model (default: small)"
+        "--model",
+        required=True,
+        choices=families.names(),
+        help="which kind of model",
     )
     parser.add_argument(
+        "--preset",
+        default="small",
+        metavar="NAME",
+        help="its size: tiny, small or paper (default: small)",
+    )
+    add_list(
+        parser,
         "--set",
-        nargs="+",
-        default=[],
         metavar="FIELD=VALUE",
         help="sizes that differ from the preset, such as hidden=96",
     )
-    parser.add_argument("--data", required=True, help="a folder of sounds")
-    parser.add_argument("--out", required=True, type=Path)
+    add_data(
+        parser,
+        "the folder of sounds, or a function (FILE.py:FUNCTION) that returns "
+        "its path",
+        required=True,
+    )
+    add_output(
+        parser,
+        "the folder that keeps the training; empty or new, unless --resume is "
+        "given",
+        required=True,
+    )
+    parser.former("--out", "--output")
+    add_again(parser, "training")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with what is in --out"
+        "--steps",
+        type=int,
+        default=6000,
+        metavar="N",
+        help="how many batches to train on (default: %(default)s)",
     )
     parser.add_argument(
-        "--steps", type=int, default=6000, help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=4.0, help="of a clip (default: 4)"
+        "--seconds",
+        type=float,
+        default=4.0,
+        metavar="S",
+        help="how long a clip is (default: 4)",
     )
     parser.add_argument(
         "--split",
         choices=("recording", "instrument"),
         default="recording",
-        help="what stays together, where the folder does not say "
-        "(default: %(default)s)",
+        help="what is never divided between train, valid and test, where the "
+        "folder does not say (default: %(default)s)",
     )
     parser.add_argument(
-        "--cache", help="keeps features (default: in the user's cache folder)"
+        "--cache",
+        metavar="FOLDER",
+        help="keep features of the sounds here (default: in the user's cache "
+        "folder)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.add_argument("--jobs", type=int, help="processes for features")
+    add_seed(parser)
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="how many processes compute features (default: one a core)",
+    )
+    add_json(parser, "what was trained")
 
 
-def run(args: Any) -> None:
+def run(args: Any) -> dict[str, Any]:
     """Trains, and says how good the model is on held-out clips."""
-    logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
+    sounds = read_sounds(args.data)
+    if args.overwrite:
+        remove_work(ResumableFolder(args.output, "config.json", "training"))
+    from tf_diet.models.trainer import train
+
     trained = train(
         args.model,
-        args.data,
-        args.out,
+        sounds.folder,
+        args.output,
         preset=args.preset,
         sizes=_sizes(args.set),
         steps=args.steps,
@@ -90,11 +136,17 @@ def run(args: Any) -> None:
         jobs=args.jobs,
         say=print,
     )
+    model = trained.folder / "model.keras"
     print(
         f"loss on {trained.facts['data']['valid']} held-out clips: "
-        f"{trained.validation_loss:.4f}\n"
-        f"wrote {trained.folder / 'model.keras'}"
+        f"{trained.validation_loss:.4f}\nwrote {model}"
     )
+    return {
+        **trained.facts,
+        "output": model,
+        "validation_loss": trained.validation_loss,
+        "parameters": trained.model.count_params(),
+    }
 
 
 def _sizes(given: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from rich.table import Table
 from tf_diet.arrays import Ints
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.savings import savings
-from tf_diet.graph.show import makers, render, users
+from tf_diet.graph.show import makers, users
+from tf_diet.text import render
 
 
 @dataclass(frozen=True, eq=False)

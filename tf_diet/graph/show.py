@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group, Options, Pinned
 from tf_diet.graph.labels import Vector, union
+from tf_diet.text import WIDTH, render
 
-_WIDTH = 100
 _LISTED = 12
 
 
@@ -43,7 +42,7 @@ def graph_of(shown: ChannelGraph | keras.Model) -> ChannelGraph:
     return shown if isinstance(shown, ChannelGraph) else inspect(shown)
 
 
-def describe(graph: ChannelGraph | keras.Model, width: int = _WIDTH) -> str:
+def describe(graph: ChannelGraph | keras.Model, width: int = WIDTH) -> str:
     """Returns what can be removed as text: a table, then what stays and why.
 
     A row is a group: units that are removed one by one, with the layers that
@@ -94,14 +93,6 @@ def describe(graph: ChannelGraph | keras.Model, width: int = _WIDTH) -> str:
     return "\n".join(
         [repr(graph), *rows, *(_wrapped(line, width) for line in lines)]
     )
-
-
-def render(table: Table, width: int = _WIDTH) -> str:
-    """Returns a rich table as plain text."""
-    console = Console(width=width, color_system=None)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()
 
 
 def makers(graph: ChannelGraph, group: Group) -> list[str]:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from tf_diet.errors import InputError
 
 _NEEDED: tuple[str, ...] = ("model", "x", "validation_data", "epochs")
@@ -30,7 +28,10 @@ def built(name: str, seed: int) -> dict[str, Any]:
     Raises:
         InputError: it is not there, or gives something else.
     """
-    build = _function(name)
+    # A function is found, or missed, without waiting for Keras.
+    build = named_function(name)
+    import keras
+
     keras.utils.set_random_seed(seed)
     takes_seed = "seed" in inspect.signature(build).parameters
     given = build(seed=seed) if takes_seed else build()
@@ -52,14 +53,22 @@ def located(name: str) -> str:
     Raises:
         InputError: it is not there.
     """
-    _function(name)
+    named_function(name)
     where, _, attribute = name.rpartition(":")
     if not where.endswith(".py"):
         return name
     return f"{Path(where).resolve()}:{attribute}"
 
 
-def _function(name: str) -> Callable[..., Any]:
+def named_function(name: str) -> Callable[..., Any]:
+    """Returns the function that a text names.
+
+    Args:
+        name: `my_net.py:build` or `package.module:build`.
+
+    Raises:
+        InputError: it is not there.
+    """
     where, _, attribute = name.rpartition(":")
     if not where:
         raise InputError(

@@ -42,7 +42,7 @@ _INSTEAD = {
     "validation_split": "split the data and pass validation_data",
     "steps_per_epoch": "take() as many batches as an epoch shall have",
     "initial_epoch": "pass resume=True to go on with a run",
-    "verbose": "the log tells how far it is: absl.logging.set_verbosity",
+    "verbose": "the log tells how far it is: tf_diet.progress.log_to_console()",
 }
 
 

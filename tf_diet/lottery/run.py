@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tf_diet.errors import InputError
-from tf_diet.graph.build import build
 from tf_diet.lottery.run_folder import RunFolder, Ticket
 from tf_diet.pruning.budget import Budget
 
@@ -118,6 +117,9 @@ class Run:
 
 def _within(tickets: Sequence[Ticket], to: Budget) -> Ticket:
     """Returns the ticket of the least error that costs no more."""
+    # Runs are listed without Keras.
+    from tf_diet.graph.build import build
+
     costs = {}
     for ticket in sorted(tickets, key=lambda t: t.line.validation_error):
         graph = build(ticket.load())

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import keras
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tf_diet.errors import RunFolderError
 from tf_diet.files import write_bytes, write_text
-from tf_diet.pruning.plan import PruningPlan
 from tf_diet.training.folder import ResumableFolder
-from tf_diet.training.saving import save_model
+
+# Runs are listed without Keras.
+if TYPE_CHECKING:
+    import keras
+
+    from tf_diet.pruning.plan import PruningPlan
 
 _START = "start.keras"
 _LINES = {"round": "rounds.jsonl", "scratch": "scratch.jsonl"}
@@ -82,12 +83,16 @@ class Ticket:
     path: Path
     plan_path: Path | None
 
-    def load(self) -> keras.Model:
+    def load(self) -> "keras.Model":
         """Returns the trained model."""
+        import keras
+
         return keras.models.load_model(self.path)
 
-    def plan(self) -> PruningPlan | None:
+    def plan(self) -> "PruningPlan | None":
         """Returns the plan that led here from the round before."""
+        from tf_diet.pruning.plan import PruningPlan
+
         if self.plan_path is None:
             return None
         return PruningPlan.from_json(self.plan_path.read_text("utf-8"))
@@ -137,8 +142,13 @@ class RunFolder(ResumableFolder):
                 name = f"{kind}_{line.round:02d}"
                 self.state_path(name).unlink(missing_ok=True)
 
-    def begin(self, model: keras.Model, settings: Mapping[str, Any]) -> None:
+    def begin(self, model: "keras.Model", settings: Mapping[str, Any]) -> None:
         """Writes what a run starts from; its configuration last."""
+        import keras
+        import numpy as np
+
+        from tf_diet.training.saving import save_model
+
         save_model(model, self.start_path)
         facts = {
             "settings": settings,

@@ -147,6 +147,11 @@ def grid(
     return trials
 
 
+def folder_of(folder: str | os.PathLike[str]) -> ResumableFolder:
+    """Returns a folder as that of a sweep."""
+    return ResumableFolder(folder, _SETTINGS, "sweep")
+
+
 def short(build: str) -> str:
     """Returns the name of a build function without its place."""
     return build.rpartition(":")[2]
@@ -214,7 +219,7 @@ def sweep(
         name: replace(trial, build=located(trial.build))
         for name, trial in trials.items()
     }
-    work = ResumableFolder(folder, _SETTINGS, "sweep")
+    work = folder_of(folder)
     with work.locked():
         # Trials may be added to a sweep.
         settings = dict(work.open(resume=resume) or {}) | {

@@ -13,9 +13,11 @@ import numpy as np
 
 from tf_diet.arrays import Floats32
 from tf_diet.audio.clips import Extracted, Settings
+from tf_diet.audio.extraction import extract
 from tf_diet.audio.note_contours import NoteContours
 from tf_diet.audio.note_events import NoteEvent, mixed, within
 from tf_diet.audio.reading import UnusableError, audible, read_audio
+from tf_diet.audio.sources import Source
 from tf_diet.errors import InputError
 from tf_diet.extensions import families
 from tf_diet.models.families import Family, Instrument
@@ -61,7 +63,7 @@ class Trained:
         """Reads a folder.
 
         Args:
-            folder: that `tf-diet train` was given as `--out`.
+            folder: that `tf-diet train` was given as `-o`.
             ticket: a pruned copy of its model, to use instead of it.
 
         Raises:
@@ -77,7 +79,7 @@ class Trained:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"There is no training here. Received: {folder}: {error}. "
-                "Name the folder that 'tf-diet train' was given as --out."
+                "Name the folder that 'tf-diet train' was given as -o."
             ) from error
         path = Path(ticket) if ticket is not None else folder / "model.keras"
         model = read_model(
@@ -111,6 +113,39 @@ class Trained:
     def settings(self) -> Settings:
         """How it looks at sounds."""
         return Settings(**self.facts["settings"])
+
+    def parts(
+        self,
+        source: Source,
+        *,
+        cache: str | os.PathLike[str] | None = None,
+        jobs: int | None = None,
+    ) -> dict[str, Extracted]:
+        """Returns the clips of sounds, split as for the training.
+
+        Args:
+            source: the sounds that it was trained on.
+            cache: a folder that keeps features.
+            jobs: processes for features.
+
+        Raises:
+            InputError: they are of other instruments.
+        """
+        held = extract(
+            source,
+            self.family.needed(self.config),
+            self.settings,
+            cache=cache,
+            jobs=jobs,
+        )
+        if list(held.instruments) != self.facts["instruments"]:
+            raise InputError(
+                "The sounds are of other instruments than the model was "
+                f"trained on. Received: {', '.join(held.instruments)} for "
+                f"{', '.join(self.facts['instruments'])}. Name the folder "
+                "that it was trained on."
+            )
+        return held.split(self.facts["split"], seed=self.facts["seed"])
 
     def instrument(
         self,

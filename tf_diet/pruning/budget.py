@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 from tf_diet.errors import InputError
-from tf_diet.graph.channels import ChannelGraph
-from tf_diet.graph.labels import Mask
+
+if TYPE_CHECKING:
+    from tf_diet.graph.channels import ChannelGraph
+    from tf_diet.graph.labels import Mask
 
 BYTES_A_WEIGHT = 4
 # What a .tflite file holds for each weight tensor and each operation besides
@@ -71,7 +74,7 @@ class Budget:
                 )
         return given
 
-    def costs(self, graph: ChannelGraph, alive: Mask) -> Costs:
+    def costs(self, graph: "ChannelGraph", alive: "Mask") -> Costs:
         """Returns, for each bound, what a selection of units costs.
 
         Args:
@@ -102,7 +105,7 @@ class Budget:
         return all(costs[name] <= top for name, top in self.bounds().items())
 
 
-def disk_bytes(graph: ChannelGraph, parameters: int) -> int:
+def disk_bytes(graph: "ChannelGraph", parameters: int) -> int:
     """Returns about how large a float32 `.tflite` file is.
 
     Args:

@@ -20,7 +20,7 @@ from tf_diet.graph.cost import Cost
 from tf_diet.graph.groups import Barrier, Held, Options, Pinned
 from tf_diet.graph.labels import kept_positions
 from tf_diet.graph.names import listed
-from tf_diet.graph.show import render, shortened
+from tf_diet.graph.show import shortened
 from tf_diet.pruning.budget import Budget, nearest_rate
 from tf_diet.pruning.optimizer import compile_like
 from tf_diet.pruning.trim import trim_pairs
@@ -33,6 +33,7 @@ from tf_diet.pruning.units import (
     gone,
     rows,
 )
+from tf_diet.text import render
 
 # Lists of numbers in JSON, a line each.
 _LISTS = re.compile(

@@ -7,7 +7,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from tf_diet.graph.show import render
+from tf_diet.text import render
 
 # A file and a pipe have no edge; a line that is cut tells nothing.
 _WIDE = 500

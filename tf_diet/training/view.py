@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 from absl import logging
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -14,13 +13,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from tf_diet import progress
+
 _SECONDS_BETWEEN_LINES = 15.0
 
 
 class TrainingView(keras.callbacks.Callback):
     """Shows what is trained, how far it is, its loss and the time left.
 
-    A bar on a terminal; elsewhere a log line every 15 seconds.
+    A bar on a terminal and in a notebook; elsewhere a log line every 15
+    seconds.
 
     Args:
         title: what is being trained, such as "round 2 of 5".
@@ -33,17 +35,16 @@ class TrainingView(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens the bar."""
-        console = Console(stderr=True)
         self._said = time.monotonic()
         self._started = self._said
         self._first: int | None = None
-        if console.is_terminal:
+        if progress.is_shown():
             self._progress = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("loss {task.fields[loss]}"),
                 TimeRemainingColumn(),
-                console=console,
+                console=progress.console(),
                 transient=True,
             )
             self._task = self._progress.add_task(
