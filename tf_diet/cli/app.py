@@ -5,12 +5,9 @@ Modules of commands import nothing heavy at their top: the help of a command
 must not wait for TensorFlow.
 """
 
-import os
 import sys
 from types import ModuleType
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from tf_diet import __version__, backend
 from tf_diet.cli import (
@@ -84,8 +81,11 @@ def parse(argv: list[str]) -> Any:
 
 def main(args: Any) -> int:
     """Runs the chosen command; our own errors become one line and code 2."""
+    level = getattr(args, "verbosity", args.tells)
+    if level != "debug":
+        backend.silence()
     try:
-        with logged(getattr(args, "verbosity", args.tells)), text_apart(args):
+        with logged(level), text_apart(args):
             facts = args.run(args)
         _write(args, facts)
     except IncompleteError as error:

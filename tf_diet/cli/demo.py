@@ -14,7 +14,7 @@ summary.json.
 from pathlib import Path
 from typing import Any
 
-from tf_diet.cli.parsing import add_json, add_output, add_seed
+from tf_diet.cli.parsing import add_json, add_output, add_seed, check_folder
 
 TELLS = "info"
 
@@ -52,6 +52,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(args: Any) -> dict[str, Any]:
     """Runs the demo."""
+    check_folder(args, "demo")
     from tf_diet.demo.job import run_demo
     from tf_diet.demo.recipe import Recipe
 

@@ -26,6 +26,7 @@ from tf_diet.cli.parsing import (
     add_list,
     add_output,
     add_seed,
+    check_folder,
     remove_work,
 )
 from tf_diet.cli.ranking import add_ranking, ranking_of
@@ -144,6 +145,7 @@ def add_arguments(parser: Any) -> None:
 def run(args: Any) -> Any:
     """Builds, runs the diet and shows the rounds."""
     named_function(args.build)
+    check_folder(args, "run")
     if args.overwrite:
         remove_work(RunFolder(args.output))
     done = diet_of(args).fit(

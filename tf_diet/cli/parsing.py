@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from tf_diet.errors import InputError
+from tf_diet.errors import InputError, RunFolderError
 from tf_diet.progress import LEVELS
 from tf_diet.training.folder import ResumableFolder
 
@@ -102,9 +102,13 @@ class Parser(argparse.ArgumentParser):
                 free += words[at + 1 :]
                 break
             if _DASHED.match(word):
-                option, room = self._option(word)
+                found = self._option(word)
+                if found is None:
+                    # argparse says what is wrong.
+                    return list(words)
+                option, room = found
                 rest.append([word])
-                if option is not None and option.nargs == "+":
+                if option.nargs == "+":
                     lists.append(rest[-1])
             elif room:
                 rest[-1].append(word)
@@ -121,8 +125,8 @@ class Parser(argparse.ArgumentParser):
             return [*flat, "--", *free]
         return [*free, *flat]
 
-    def _option(self, word: str) -> tuple[argparse.Action | None, float]:
-        """Returns the option that a word is, and how many values it takes."""
+    def _option(self, word: str) -> tuple[argparse.Action, float] | None:
+        """Returns the option that a word is, and how many values follow."""
         known = self._option_string_actions
         name, equals, _ = word.partition("=")
         found = known.get(name)
@@ -133,10 +137,10 @@ class Parser(argparse.ArgumentParser):
             short = [o for o in known if name[2:] and o.startswith(name)]
             actions = {id(known[option]): known[option] for option in short}
             if len(actions) != 1:
-                return None, 0
+                return None
             (found,) = actions.values()
         if equals or found.nargs == 0:
-            return None, 0
+            return found, 0
         return found, inf if found.nargs == "+" else 1
 
     def _needed(self) -> int:
@@ -283,6 +287,23 @@ def add_again(parser: Any, kind: str) -> None:
         action="store_true",
         help=f"remove the {kind} that is in the folder first",
     )
+
+
+def check_folder(args: Any, kind: str) -> None:
+    """Checks the folder of long work, before any work is done.
+
+    Raises:
+        RunFolderError: it holds something, and nothing says what to do.
+    """
+    folder = args.output
+    if args.resume or args.overwrite or not folder.is_dir():
+        return
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise RunFolderError(
+            f"The folder is not empty. Received: {folder}. Name an empty "
+            f"folder, or pass --resume to go on with a {kind}, or --overwrite "
+            "to remove it."
+        )
 
 
 def remove_work(work: ResumableFolder) -> None:

@@ -35,6 +35,7 @@ from tf_diet.cli.parsing import (
     add_list,
     add_output,
     add_seed,
+    check_folder,
     remove_work,
 )
 from tf_diet.extensions import families
@@ -116,6 +117,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(args: Any) -> dict[str, Any]:
     """Trains, and says how good the model is on held-out clips."""
+    check_folder(args, "training")
     sounds = read_sounds(args.data)
     if args.overwrite:
         remove_work(ResumableFolder(args.output, "config.json", "training"))
