@@ -35,7 +35,7 @@ def test_the_names_that_ship_are_those_that_modules_register(name):
     shipped = {
         key
         for key, entry in registry._entries.items()
-        if getattr(entry, "__module__", "").startswith("tf_diet")
+        if str(getattr(entry, "__module__", "")).startswith("tf_diet")
     }
     assert shipped == set(registry.shipped)
     for key, module in registry.shipped.items():

@@ -57,6 +57,7 @@ from .lottery.run_folder import Ticket as Ticket
 from .lottery.schedules import ConstantRate as ConstantRate
 from .lottery.schedules import Listed as Listed
 from .lottery.schedules import Polynomial as Polynomial
+from .lottery.schedules import Schedule as Schedule
 from .lottery.schedules import UntilBudget as UntilBudget
 from .lottery.schedules import UntilError as UntilError
 from .lottery.sweep import Sweep as Sweep

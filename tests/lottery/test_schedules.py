@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from tf_diet.lottery.schedules import (
     ConstantRate,
     Listed,
     Polynomial,
+    Schedule,
     UntilBudget,
     UntilError,
     ask,
+    schedule_of,
     schedules,
 )
 from tf_diet.pruning.budget import Budget
@@ -108,6 +111,68 @@ class Constant:
 
     def __call__(self, step):
         return np.array(step >= 1), np.array(0.4, "float32")
+
+
+class Halving(Schedule):
+    """Removes half of what is left as long as that lowers the error."""
+
+    adaptive = True
+
+    def __call__(self, step):
+        return True, 1 - 0.5**step
+
+    def next(self, history):
+        better = [
+            a.validation_error > b.validation_error
+            for a, b in pairwise(history)
+        ]
+        return all(better), self(len(history))[1]
+
+
+def test_a_schedule_of_ones_own_looks_at_the_rounds():
+    own = schedule_of(Halving())
+    assert own.adaptive
+    assert own.next([Line(1000)]) == (True, 0.5)
+    assert own.next([Line(1000), Line(500, 1.5)]) == (False, 0.75)
+    assert own.budget() is None
+    assert not ConstantRate().adaptive
+
+
+def test_functions_are_schedules():
+    def two_rounds(step):
+        return step <= 2, step / 4
+
+    given = schedule_of(two_rounds)
+    assert not given.adaptive
+    assert repr(given) == "two_rounds"
+    assert [given.next([1] * n) for n in (1, 2, 3)] == [
+        (True, 0.25),
+        (True, 0.5),
+        (False, 0.75),
+    ]
+    both = UntilError(1.2, two_rounds)
+    assert both.adaptive
+    assert both.next([Line(1000)]) == (True, 0.25)
+    assert not both.next([Line(1000), Line(750), Line(500)])[0]
+
+
+def test_what_has_a_next_of_its_own_is_asked_that():
+    class Foreign:
+        def __call__(self, step):
+            raise NotImplementedError
+
+        def next(self, history):
+            return len(history) < 3, Budget(flops=5)
+
+    foreign = schedule_of(Foreign())
+    assert foreign.adaptive
+    assert foreign.next([1]) == (True, Budget(flops=5))
+
+
+def test_until_error_hands_its_budget_on():
+    budget = Budget(flops=50)
+    assert UntilError(1.2, UntilBudget(budget)).budget() == budget
+    assert UntilError(1.2).budget() is None
 
 
 def test_a_schedule_that_no_longer_rises_ends():

@@ -256,7 +256,7 @@ class Rule(ABC):
 
 
 RuleFunction = Callable[[Call, Sequence[Labels], Fresh], Signature]
-Filed = TypeVar("Filed", bound=type[Rule] | RuleFunction)
+AnyRule = TypeVar("AnyRule", bound=type[Rule] | RuleFunction)
 
 _RULES: dict[type | str, Rule] = {}
 _BARRIERS: dict[str, str] = {}
@@ -274,7 +274,7 @@ _PREFIXES = {
 
 def register_rule(
     *kinds: type | str, pointwise_in_time: bool = False
-) -> Callable[[Filed], Filed]:
+) -> Callable[[AnyRule], AnyRule]:
     """Registers a rule for layer classes or operations of `keras.ops`.
 
     A function is enough where the signature says it all; a class is needed
@@ -301,13 +301,13 @@ def register_rule(
     for kind in kinds:
         if not isinstance(kind, type) and not str(kind).startswith("ops."):
             raise InputError(
-                "A rule is filed under a layer class or a name of keras.ops. "
+                "A rule is for a layer class or a name of keras.ops. "
                 f"Received: {kind!r}. Pass a class, or 'ops.' and the name of "
                 "the operation class, such as 'ops.Split'."
             )
 
-    def add(rule: Filed) -> Filed:
-        instance = _made(rule, pointwise_in_time)
+    def add(rule: AnyRule) -> AnyRule:
+        instance = _instance(rule, pointwise_in_time)
         if not str(rule.__module__).startswith(f"{_SHIPPED}."):
             # So that what ships does not take its place later.
             _load_shipped()
@@ -318,7 +318,7 @@ def register_rule(
     return add
 
 
-def _made(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
+def _instance(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
     """Returns an instance of a rule class, or of one around a function."""
     if isinstance(rule, type):
         if not issubclass(rule, Rule):

@@ -19,7 +19,13 @@ from tf_diet.lottery.resets import Reset, reset_of
 from tf_diet.lottery.rounds import Data, Evaluate, Rounds
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder, Ticket
-from tf_diet.lottery.schedules import ConstantRate, Schedule, at, schedule_of
+from tf_diet.lottery.schedules import (
+    ConstantRate,
+    Function,
+    Schedule,
+    at,
+    schedule_of,
+)
 from tf_diet.lottery.tensorboard import board_of
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.remake import remake
@@ -87,7 +93,7 @@ class LotteryDiet:
         lottery", DAFx-20, section 3.
     """
 
-    schedule: float | str | Schedule = ConstantRate()  # noqa: RUF009  (frozen itself)
+    schedule: float | str | Schedule | Function = ConstantRate()  # noqa: RUF009  (frozen itself)
     criterion: str | Criterion = "mutual_information"
     scope: str | Scope = "global"
     scaling: str | Scaling = "rank"

@@ -22,6 +22,7 @@ from tf_diet.graph.rule import is_constant
 from tf_diet.lottery.methods import Method, RoundContext
 from tf_diet.lottery.resets import Removal
 from tf_diet.lottery.run_folder import RunFolder
+from tf_diet.lottery.schedules import Schedule
 from tf_diet.pruning.budget import Budget
 from tf_diet.training.saving import save_model
 
@@ -49,15 +50,15 @@ class Mask(Method):
 
     scope: str = "global"
 
-    def check(self, schedule: Any) -> None:
+    def check(self, schedule: Schedule) -> None:
         """See `Method.check`.
 
         Raises:
             InputError: the schedule wants more than fewer parameters, or the
                 scope is unknown.
         """
-        to = getattr(schedule, "to", None)
-        if isinstance(to, Budget) and set(to.bounds()) != {"parameters"}:
+        to = schedule.budget()
+        if to is not None and set(to.bounds()) != {"parameters"}:
             raise InputError(
                 "Masked weights make nothing smaller but the number of those "
                 f"that count. Received: {to}. Bound parameters alone, or trim."

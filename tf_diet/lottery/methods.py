@@ -19,6 +19,7 @@ from tf_diet.files import write_text
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.lottery.resets import Removal, Reset
 from tf_diet.lottery.run_folder import Round, RunFolder
+from tf_diet.lottery.schedules import Schedule
 from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
 from tf_diet.pruning.plan import PruningPlan
@@ -122,7 +123,7 @@ class Method(abc.ABC):
         Returns False, and writes nothing, when nothing is left to remove.
         """
 
-    def check(self, schedule: Any) -> None:  # noqa: B027  (most allow all)
+    def check(self, schedule: Schedule) -> None:  # noqa: B027  (most allow all)
         """Says, before any training, what a schedule asks in vain."""
 
     def hold(

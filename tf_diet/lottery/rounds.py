@@ -17,7 +17,7 @@ from tf_diet.lottery.distillation import Distillation
 from tf_diet.lottery.methods import Method, Ranking, RoundContext, Stopwatch
 from tf_diet.lottery.resets import Reset, fresh_copy
 from tf_diet.lottery.run_folder import Round, RunFolder, Ticket
-from tf_diet.lottery.schedules import Line, Schedule, ask, at
+from tf_diet.lottery.schedules import Line, Schedule, at
 from tf_diet.pruning.budget import Budget, disk_bytes
 from tf_diet.training.learning_rates import scale
 from tf_diet.training.loop import (
@@ -155,7 +155,7 @@ class Rounds:
         every, steps = self.reset.every, self.training.examples.steps
         if every == "training":
             return {}
-        if every not in ("epoch", "step") or hasattr(self.schedule, "next"):
+        if every not in ("epoch", "step") or self.schedule.adaptive:
             raise InputError(
                 "Gradual pruning follows a schedule of epochs or steps that "
                 "does not look at errors. Received: every="
@@ -188,18 +188,18 @@ class Rounds:
         """Tells how many rounds there will be, where the schedule knows."""
         if self.trims:
             return f" of {len(self.trims)}"
-        if hasattr(self.schedule, "next"):
+        if self.schedule.adaptive:
             return ""
         # Such a schedule looks at nothing but how many lines there are.
         lines: list[Any] = [None]
-        while len(lines) < _COUNTED and ask(self.schedule, lines)[0]:
+        while len(lines) < _COUNTED and self.schedule.next(lines)[0]:
             lines.append(None)
         return f" of {len(lines) - 1}" if len(lines) < _COUNTED else ""
 
     def ask(self, lines: Sequence[Line]) -> tuple[bool, float | Budget]:
         """Returns whether another round is due, and its goal."""
         if not self.trims:
-            return ask(self.schedule, lines)
+            return self.schedule.next(lines)
         later = list(self.trims.values())[len(lines) - 1 :]
         return bool(later), later[0] if later else 0.0
 

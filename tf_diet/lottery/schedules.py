@@ -4,12 +4,11 @@
 A schedule is called with a step, here the number of the round, and returns
 `(should_prune, sparsity)`: whether to prune at that step, and the share of
 the parameters that is gone after it, of those of the full model that count
-(see `tf_diet.plan`). So what tfmot makes, such as its `PolynomialDecay`, is one
-too. A schedule with a method `next` is asked
-that instead: it gets the rounds so far, and may answer with a `Budget` to
-meet in place of a share.
+(see `tf_diet.plan`). So what tfmot makes, such as its `PolynomialDecay`, is
+one too, and so is a plain function.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,8 +19,10 @@ import numpy as np
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_schedule, schedules
 from tf_diet.pruning.budget import Budget
+from tf_diet.registry import name_of
 
-Schedule = Callable[[int], tuple[bool, float]]
+# It may answer in tensors, as tfmot does.
+Function = Callable[[int], tuple[Any, Any]]
 
 
 class Line(Protocol):
@@ -52,9 +53,71 @@ class Line(Protocol):
         """After training."""
 
 
+class Schedule(ABC):
+    """How much of the full model is gone after each round.
+
+    Subclass and implement `__call__`; a schedule that looks at the finished
+    rounds overrides `next` and sets `adaptive`. A function of the number of
+    the round does as well where these two are not needed.
+
+    Attributes:
+        adaptive: `next` looks at the finished rounds, not only at how many
+            there are, so that nobody knows beforehand how many will come.
+    """
+
+    adaptive: bool = False
+
+    @abstractmethod
+    def __call__(self, step: int) -> tuple[bool, float]:
+        """Returns whether round `step` prunes, and the sparsity after it."""
+
+    def next(self, history: Sequence[Line]) -> tuple[bool, float | Budget]:
+        """Returns whether another round is due, and what is gone after it.
+
+        Args:
+            history: the rounds so far, the full model's first.
+
+        Returns:
+            Whether to go on, and the share of the full model's parameters
+            that is gone, or a budget to meet.
+        """
+        due, sparsity = at(self, len(history))
+        # One that no longer rises, such as tfmot's constant one, has no end.
+        rises = sparsity > at(self, len(history) - 1)[1]
+        return due and (rises or len(history) == 1), sparsity
+
+    def budget(self) -> Budget | None:
+        """Returns the budget that ends the run; None where none does."""
+        return None
+
+
+class _Given(Schedule):
+    """What was given as a schedule and is not derived from `Schedule`.
+
+    Its own `next` is asked, if it has one.
+    """
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.adaptive = hasattr(given, "next")
+
+    def __call__(self, step: int) -> tuple[bool, float]:
+        due, sparsity = self.given(step)
+        return bool(np.asarray(due)), float(np.asarray(sparsity))
+
+    def next(self, history: Sequence[Line]) -> tuple[bool, float | Budget]:
+        if not self.adaptive:
+            return super().next(history)
+        answer: tuple[bool, float | Budget] = self.given.next(history)
+        return answer
+
+    def __repr__(self) -> str:
+        return name_of(self.given)
+
+
 @register_schedule()
 @dataclass(frozen=True)
-class ConstantRate:
+class ConstantRate(Schedule):
     """Removes the same share of what remains in every round.
 
     Args:
@@ -85,7 +148,7 @@ class ConstantRate:
 
 @register_schedule()
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(Schedule):
     """Removes much at first and less and less towards the end.
 
     Args:
@@ -123,7 +186,7 @@ class Polynomial:
 
 @register_schedule()
 @dataclass(frozen=True)
-class Listed:
+class Listed(Schedule):
     """Removes what a list says.
 
     Args:
@@ -152,7 +215,7 @@ class Listed:
 
 @register_schedule()
 @dataclass(frozen=True)
-class UntilError:
+class UntilError(Schedule):
     """Goes on as another schedule does until the error passes a bound.
 
     The last ticket below it is `run.best(error_multiplier=...)`.
@@ -165,12 +228,17 @@ class UntilError:
     """
 
     error_multiplier: float = 1.1
-    schedule: Schedule = ConstantRate()
+    schedule: Schedule | Function = ConstantRate()
     patience: int = 0
+    adaptive = True
 
     def __call__(self, step: int) -> tuple[bool, float]:
         """Returns what the other schedule says."""
         return self.schedule(step)
+
+    def budget(self) -> Budget | None:
+        """Returns that of the other schedule."""
+        return schedule_of(self.schedule).budget()
 
     def next(self, history: Sequence[Line]) -> tuple[bool, float | Budget]:
         """Returns whether to prune again, and the sparsity after it.
@@ -181,13 +249,13 @@ class UntilError:
         bound = self.error_multiplier * history[0].validation_error
         last = history[-1 - self.patience :]
         over = [line.validation_error > bound for line in last]
-        going, sparsity = ask(self.schedule, history)
+        going, sparsity = schedule_of(self.schedule).next(history)
         return going and not (len(over) > self.patience and all(over)), sparsity
 
 
 @register_schedule()
 @dataclass(frozen=True)
-class UntilBudget:
+class UntilBudget(Schedule):
     """Removes the same share in every round until a budget is met.
 
     The last round removes no more than the budget asks for.
@@ -199,10 +267,15 @@ class UntilBudget:
 
     to: Budget
     rate: float = 0.3
+    adaptive = True
 
     def __call__(self, step: int) -> tuple[bool, float]:
         """Returns what it would remove if the budget were never met."""
         return ConstantRate(self.rate, max(step, 1))(step)
+
+    def budget(self) -> Budget | None:
+        """Returns the budget."""
+        return self.to
 
     def next(self, history: Sequence[Line]) -> tuple[bool, float | Budget]:
         """Returns whether to prune again, and the share or the budget.
@@ -224,40 +297,37 @@ class UntilBudget:
 
 
 def ask(
-    schedule: Schedule | Any, history: Sequence[Line]
+    schedule: Schedule | Function, history: Sequence[Line]
 ) -> tuple[bool, float | Budget]:
-    """Returns whether another round is due, and what is gone after it.
+    """Returns what `Schedule.next` says, also of a function.
 
     Args:
-        schedule: what answers; it may answer in tensors, as tfmot does.
+        schedule: what answers.
         history: the rounds so far, the full model's first.
     """
-    if hasattr(schedule, "next"):
-        answer: tuple[bool, float | Budget] = schedule.next(history)
-        return answer
-    due, sparsity = at(schedule, len(history))
-    # One that no longer rises, such as tfmot's constant one, has no end.
-    rises = sparsity > at(schedule, len(history) - 1)[1]
-    return due and (rises or len(history) == 1), sparsity
+    return schedule_of(schedule).next(history)
 
 
-def schedule_of(given: float | str | Mapping[str, Any] | Schedule) -> Schedule:
+def schedule_of(
+    given: float | str | Mapping[str, Any] | Schedule | Function,
+) -> Schedule:
     """Returns a schedule, or what stands for one.
 
     Args:
-        given: a schedule; a number, the share of what remains that goes in
-            each round (`ConstantRate`); or what `Registry.resolve` takes.
+        given: a schedule or a function; a number, the share of what remains
+            that goes in each round (`ConstantRate`); or what
+            `Registry.resolve` takes.
 
     Raises:
         InputError: it is none of these.
     """
     if isinstance(given, int | float):
         return ConstantRate(float(given))
-    found: Schedule = schedules.resolve(given)
-    return found
+    found = schedules.resolve(given)
+    return found if isinstance(found, Schedule) else _Given(found)
 
 
-def at(schedule: Schedule | Any, step: int) -> tuple[bool, float]:
+def at(schedule: Schedule | Function, step: int) -> tuple[bool, float]:
     """Returns what a schedule says of a step, as plain numbers."""
     due, sparsity = schedule(step)
     return bool(np.asarray(due)), float(np.asarray(sparsity))
