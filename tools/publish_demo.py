@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "docs" / "results"
+# Absolute, so that the package index shows it too.
+RAW = "https://raw.githubusercontent.com/tf-diet/tf_diet/main"
 START, END = "<!-- demo: start -->", "<!-- demo: end -->"
 
 
@@ -88,7 +90,7 @@ def block(summary: dict) -> str:
             START,
             table(summary),
             "![test error against weights removed]"
-            "(docs/results/error_against_weights.png)",
+            f"({RAW}/docs/results/error_against_weights.png)",
             f"The ticket of round {summary['ticket']['round']}, converted:",
             deployment(summary),
             f"Measured {machine['date']} in {summary['seconds']:.0f} s on "
