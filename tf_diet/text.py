@@ -17,9 +17,19 @@ def render(table: Table, width: int = WIDTH) -> str:
         width: of a line, in characters; more where a word of a header or of
             a cell would be cut.
     """
-    wide = Console(width=_ENDLESS, color_system=None)
-    least = Measurement.get(wide, wide.options, table).minimum
-    console = Console(width=max(width, least), color_system=None)
+    # Lines are cut at the edge of a console: it must be far away.
+    console = Console(width=_ENDLESS, color_system=None)
+    for column in table.columns:
+        cells = [
+            Measurement.get(console, console.options, cell)
+            for cell in (column.header, *column.cells)
+        ]
+        # rich cuts words in one column while there is room in another.
+        column.min_width = max(
+            cell.maximum if column.no_wrap else cell.minimum for cell in cells
+        )
+    # Where there is hardly any room rich gives all columns none.
+    least = sum(column.min_width or 0 for column in table.columns)
     with console.capture() as capture:
-        console.print(table)
+        console.print(table, width=max(width, least + 3 * len(table.columns)))
     return capture.get().rstrip()

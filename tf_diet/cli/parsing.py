@@ -164,7 +164,8 @@ def _too_long(lists: Sequence[list[str]]) -> list[str] | None:
 
 def _is_there(word: str) -> bool:
     """Says whether a word names a file, or a function in a file."""
-    return any(Path(name).exists() for name in {word, word.rpartition(":")[0]})
+    file = word.rpartition(":")[0]
+    return Path(word).exists() or (file != "" and Path(file).exists())
 
 
 class Listed(argparse.Action):
