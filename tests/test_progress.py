@@ -58,7 +58,13 @@ def test_levels(shown, level, lines):
     assert len(file.getvalue().splitlines()) == lines
 
 
-def test_the_log_is_as_it_was_after_a_command(shown, caplog):
+def fails():
+    with progress.logged("error"):
+        assert logging.getLogger("tensorflow").level == logging.ERROR
+        raise RuntimeError
+
+
+def test_the_log_is_as_it_was_after_a_command(shown):
     shown()
     logger = logging.getLogger("absl")
     before = (
@@ -67,9 +73,8 @@ def test_the_log_is_as_it_was_after_a_command(shown, caplog):
         absl_logging.get_verbosity(),
         logging.getLogger("tensorflow").level,
     )
-    with pytest.raises(RuntimeError), progress.logged("error"):
-        assert logging.getLogger("tensorflow").level == logging.ERROR
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fails()
     assert before == (
         logger.handlers,
         logger.propagate,

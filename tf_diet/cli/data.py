@@ -111,11 +111,12 @@ def _arrays(path: Path) -> tuple[Any, Any]:
     import numpy as np
 
     try:
-        held = np.load(path, allow_pickle=False)
-        if isinstance(held, np.ndarray):
-            return held, None
-        with held as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        # A path would stay open where an archive is cut short.
+        with path.open("rb") as file:
+            held = np.load(file, allow_pickle=False)
+            if isinstance(held, np.ndarray):
+                return held, None
+            arrays = {name: held[name] for name in held.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"The calibration data cannot be read. Received: {path}: {error}. "

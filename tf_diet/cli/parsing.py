@@ -395,5 +395,5 @@ def check_suffix(path: Path | None, suffixes: Sequence[str], what: str) -> None:
     raise InputError(
         f"The name of {what} must end in {one_of}{', '.join(suffixes)}. "
         "Received: "
-        f"{path}. Write, say, {path.stem or 'model'}{suffixes[0]}."
+        f"{path}. Write, say, -o {path.stem or 'model'}{suffixes[0]}."
     )
