@@ -14,7 +14,7 @@ from tf_diet.criteria import criteria, get, rank
 from tf_diet.graph.build import build
 
 EXAMPLES = 24
-PAGE = Path(__file__).parents[2] / "docs" / "pages" / "criteria.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "criteria.md"
 
 
 def residual():
