@@ -1,33 +1,45 @@
 # SPDX-License-Identifier: MIT
 """Real inputs, states included, from which integer ranges are taken."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from tf_diet import optional
 from tf_diet.arrays import Array
 from tf_diet.convert.streaming import StreamingModel
+from tf_diet.data.inputs import Inputs, check_finite
+from tf_diet.data.reader import MOST_BYTES, MOST_EXAMPLES, batches
 from tf_diet.errors import InputError
 
+WHAT = "Calibration data"
 # More calls than this no longer widen the ranges, and each costs time.
-_ENOUGH = 2000
+ENOUGH = 1000
+# Calls in a row that are taken: what is held in a state comes after it.
+BURST = 4
+# Calls of a step model that are run to find its states, and those of one
+# sequence in a row: a slow state needs its time to reach its range.
+MOST_RUN = 50_000
+MOST_IN_A_ROW = 20_000
 
 
 def steps(
     model: StreamingModel | keras.Model, calibration: Any
 ) -> list[list[Array]]:
-    """Returns the inputs of single calls, each in the order of the model's.
+    """Returns the inputs of about 1,000 calls, each in the model's order.
+
+    They are spread evenly over all examples, or over all sequences and their
+    whole length; where an input is largest and smallest is among them. They
+    follow from the data alone.
 
     Args:
         model: what will be converted.
-        calibration: for a `StreamingModel` a dict of sequences, (time,
-            features) or (sequences, time, features), or an iterable of such
-            dicts: the model runs over them, whole and evenly spread, for
-            about 2,000 calls, and its states are taken from that run. For
-            any other model an iterable of dicts, one a call.
+        calibration: in any form, see `tf_diet.data.forms.form_of`; targets
+            are left alone. For a `StreamingModel` examples are sequences,
+            (time, features), alone or in batches: the model runs over them
+            and its states are taken from that run.
 
     Raises:
         InputError: nothing is there, or it has the wrong shape, or it is not
@@ -36,83 +48,216 @@ def steps(
     if isinstance(model, StreamingModel):
         found = list(_streamed(model, list(_sequences(model, calibration))))
     else:
-        found = [
-            _call(model, inputs) for inputs in islice(calibration, _ENOUGH)
-        ]
+        found = _calls(model, calibration)
     if not found:
         raise InputError(
-            "The calibration data is empty. Received: no step. Pass about "
-            "1,000 steps of real input."
+            f"{WHAT} is empty. Received: no step. Pass about 1,000 steps of "
+            "real input."
         )
     return found
 
 
-def _finite(name: str, values: Array) -> Array:
-    if not np.all(np.isfinite(values)):
-        raise InputError(
-            f"The calibration data for {name!r} is not finite. Received: "
-            f"{int(np.sum(~np.isfinite(values)))} NaN or infinite values. "
-            "Remove or fill them."
-        )
-    return values
+def _calls(model: keras.Model, calibration: Any) -> list[list[Array]]:
+    """Returns single examples of a model that keeps no states itself."""
+    inputs = Inputs.of(model, WHAT)
+    assert inputs is not None, "conversion has refused what has no inputs"
+    found: list[Sequence[Array]] = []
+    count = size = 0
+    for batch in batches(calibration, inputs):
+        x = inputs.checked(_shaped(inputs, batch.x))
+        lengths = {len(array) for array in x}
+        if len(lengths) > 1:
+            raise InputError(
+                f"{WHAT} must have one length. Received: {sorted(lengths)} "
+                f"examples for {', '.join(inputs.names)}. Give each input the "
+                "same examples."
+            )
+        found.append(x)
+        count, size = count + min(lengths), size + batch.nbytes
+        if count >= MOST_EXAMPLES or size >= MOST_BYTES:
+            break
+    if not found:
+        return []
+    whole = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    dtypes = [str(tensor.dtype) for tensor in model.inputs]
+    return [
+        [
+            array[i : i + 1].astype(dtype)
+            for array, dtype in zip(whole, dtypes, strict=True)
+        ]
+        for i in _spread(count, whole, 1)
+    ]
+
+
+def _shaped(inputs: Inputs, x: Sequence[Array]) -> list[Array]:
+    """Returns one call's numbers, whatever their shape, as a batch of one."""
+    shapes = [(1, *(n or 1 for n in shape[1:])) for shape in inputs.shapes]
+    pairs = list(zip(x, shapes, strict=True))
+    if all(array.size == np.prod(shape) for array, shape in pairs):
+        return [array.reshape(shape) for array, shape in pairs]
+    return list(x)
 
 
 def _sequences(
     model: StreamingModel, calibration: Any
 ) -> Iterator[dict[str, Array]]:
-    """Yields single sequences, (time, features)."""
-    many: Iterable[Mapping[str, Any]] = (
-        [calibration] if isinstance(calibration, Mapping) else calibration
-    )
-    for given in many:
-        if not isinstance(given, Mapping):
-            raise InputError(
-                "Calibration data is a dict of sequences by input name, or "
-                f"an iterable of such dicts. Received: {type(given).__name__}."
-                f" Name the inputs: {[d.name for d in model.free_inputs]}."
-            )
-        arrays = {k: _finite(k, np.asarray(v)) for k, v in given.items()}
-        batched = [
-            details.name in arrays
-            and arrays[details.name].ndim
-            == len(details.row_shape(model.frame)) + 2
-            for details in model.free_inputs
-        ]
-        if not all(batched) or not batched:
-            yield arrays
+    """Yields the calls of single sequences, (calls, *shape of the input)."""
+    rows = [details.row_shape(model.frame) for details in model.free_inputs]
+    names = tuple(details.name for details in model.free_inputs)
+    shapes = tuple((None, None, *row) for row in rows)
+    inputs = Inputs(names, shapes, what=WHAT, exact=True)
+    for batch in batches(calibration, inputs):
+        for name, array in zip(names, batch.x, strict=True):
+            check_finite(f"{WHAT} for input {name!r}", array)
+        # Single sequences come as they are, or as a batch of one.
+        batched = all(
+            array.ndim == len(shape)
+            for array, shape in zip(batch.x, shapes, strict=True)
+        )
+        if not batched:
+            yield model.calls(dict(zip(names, batch.x, strict=True)))
             continue
-        for index in range(min(len(array) for array in arrays.values())):
-            yield {name: array[index] for name, array in arrays.items()}
+        for sequence in zip(*batch.x, strict=False):
+            yield model.calls(dict(zip(names, sequence, strict=True)))
 
 
 def _streamed(
-    model: StreamingModel, sequences: list[dict[str, Array]]
+    model: StreamingModel, sequences: Sequence[Mapping[str, Array]]
 ) -> Iterator[list[Array]]:
-    rows = [model.rows(sequence) for sequence in sequences]
-    rows = [calls for calls in rows if calls]
-    total = sum(map(len, rows))
-    # Whole sequences: a slow state needs its time to reach its range.
-    stride = max(1, total // _ENOUGH)
-    for calls in rows[::stride]:
-        model.reset()
-        for inputs in calls[:_ENOUGH]:
-            yield model.stored_inputs(inputs)
-            model.step(inputs)
-    model.reset()
+    pieces = [
+        {
+            name: calls[start : start + MOST_IN_A_ROW]
+            for name, calls in s.items()
+        }
+        for s in sequences
+        for start in range(0, _length(s), MOST_IN_A_ROW)
+    ]
+    if not pieces:
+        return
+    total = sum(map(_length, pieces))
+    most = max(1, len(pieces) * MOST_RUN // max(total, MOST_RUN))
+    pieces = [pieces[i] for i in _evenly(len(pieces), most)]
+    ends = np.cumsum([_length(piece) for piece in pieces])
+    whole = [
+        np.concatenate([piece[details.name] for piece in pieces])
+        for details in model.free_inputs
+    ]
+    chosen = np.array(_spread(int(ends[-1]), whole, BURST))
+    run = _Run(model)
+    start = 0
+    for piece, end in zip(pieces, ends, strict=True):
+        run.begin()
+        inside = chosen[(chosen >= start) & (chosen < end)] - start
+        yield from run.over(piece, inside)
+        start = int(end)
 
 
-def _call(model: keras.Model, inputs: Mapping[str, Any]) -> list[Array]:
-    stored = []
-    for tensor in model.inputs:
-        shape = (1, *tensor.shape[1:])
-        values = inputs.get(tensor.name)
-        if values is None or np.size(values) != np.prod(shape):
-            received = "none" if values is None else np.shape(values)
-            raise InputError(
-                f"A calibration step must give the input {tensor.name!r} in "
-                f"shape {shape}. Received: {received}. Pass a dict with "
-                f"every input: {[t.name for t in model.inputs]}."
+class _Run:
+    """Runs a step model over a sequence, many calls at a time.
+
+    Args:
+        model: the step model; its own states are left alone.
+    """
+
+    def __init__(self, model: StreamingModel) -> None:
+        self.model = model
+        self.tf = optional.require("tensorflow", extra="convert")
+        self.advance = self.tf.function(
+            self._advance, autograph=False, reduce_retracing=True
+        )
+        self.begin()
+
+    def begin(self) -> None:
+        """Sets every state to zero."""
+        self.states = {
+            source: np.zeros(
+                self.model.inputs[source].shape, self.model.inputs[source].dtype
             )
-        array = np.reshape(np.asarray(values), shape)
-        stored.append(_finite(tensor.name, array).astype(str(tensor.dtype)))
-    return stored
+            for source, _ in self.model.states
+        }
+
+    def over(
+        self, calls: Mapping[str, Array], chosen: Array
+    ) -> Iterator[list[Array]]:
+        """Yields every input of some calls, states included.
+
+        Args:
+            calls: of the inputs that are no states.
+            chosen: which calls, in order.
+        """
+        done = 0
+        for at in chosen:
+            if self.states and at > done:
+                between = [
+                    self.tf.constant(
+                        calls[d.name][done:at].astype(d.dtype), d.dtype
+                    )
+                    for d in self.model.free_inputs
+                ]
+                found = self.advance(between, list(self.states.values()))
+                values = [state.numpy() for state in found]
+                self.states = dict(zip(self.states, values, strict=True))
+            done = at
+            yield [
+                self.states[d.index]
+                if d.index in self.states
+                else d.encode(calls[d.name][at])
+                for d in self.model.inputs
+            ]
+
+    def _advance(self, calls: Sequence[Any], states: Sequence[Any]) -> Any:
+        """Returns the states after some calls."""
+        tf, model = self.tf, self.model
+        free = [d.index for d in model.free_inputs]
+        kept = [source for source, _ in model.states]
+
+        def step(at: Any, *states: Any) -> tuple[Any, ...]:
+            given = dict(zip(kept, states, strict=True))
+            given |= {i: c[at] for i, c in zip(free, calls, strict=True)}
+            stored = [given[d.index] for d in model.inputs]
+            made = keras.tree.flatten(model.step_model(stored, training=False))
+            return (
+                at + 1,
+                *(
+                    tf.cast(tf.reshape(made[target], state.shape), state.dtype)
+                    for (_, target), state in zip(
+                        model.states, states, strict=True
+                    )
+                ),
+            )
+
+        count = tf.shape(calls[0])[0]
+        _, *after = tf.while_loop(lambda at, *_: at < count, step, (0, *states))
+        return after
+
+
+def _length(calls: Mapping[str, Array]) -> int:
+    return min(map(len, calls.values()), default=0)
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """Returns at most so many numbers below `count`, evenly spread."""
+    number = min(count, most)
+    places = (np.arange(number) + 0.5) * count / number
+    return [int(place) for place in places]
+
+
+def _spread(count: int, inputs: Sequence[Array], burst: int) -> list[int]:
+    """Returns which calls are taken: spread, and where inputs are extreme.
+
+    Args:
+        count: of all calls.
+        inputs: the data of each input, (calls, ...).
+        burst: calls in a row.
+    """
+    places = _evenly(count, ENOUGH // burst) if count > ENOUGH else range(count)
+    rows = [array.reshape(count, -1) for array in inputs if array.size]
+    extreme = [int(row.max(axis=1).argmax()) for row in rows]
+    extreme += [int(row.min(axis=1).argmin()) for row in rows]
+    return sorted(
+        {
+            min(place + i, count - 1)
+            for place in (*places, *extreme)
+            for i in range(burst)
+        }
+    )

@@ -136,6 +136,22 @@ class Stepper(ABC):
         Raises:
             InputError: a sequence is missing, unknown or of the wrong shape.
         """
+        cut = self.calls(sequences)
+        count = min(map(len, cut.values()), default=0)
+        return [
+            {name: calls[i] for name, calls in cut.items()}
+            for i in range(count)
+        ]
+
+    def calls(self, sequences: Mapping[str, Any]) -> dict[str, Array]:
+        """Cuts sequences into the inputs of single calls, one array each.
+
+        Shapes:
+            Returns (calls, *shape of the input).
+
+        Raises:
+            InputError: a sequence is missing, unknown or of the wrong shape.
+        """
         self._check_names(sequences)
         cut = {
             d.name: self._cut(d, np.asarray(sequences[d.name]))
@@ -147,11 +163,7 @@ class Stepper(ABC):
                 "The sequences are not equally long. Received: "
                 f"{lengths} calls. Cut them to one length."
             )
-        count = next(iter(lengths.values()), 0)
-        return [
-            {name: calls[i] for name, calls in cut.items()}
-            for i in range(count)
-        ]
+        return cut
 
     def _cut(self, details: TensorDetails, sequence: Array) -> Array:
         row = details.row_shape(self.frame)

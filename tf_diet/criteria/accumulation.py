@@ -15,9 +15,10 @@ import keras
 import numpy as np
 
 from tf_diet.arrays import Array, Ints
-from tf_diet.criteria import calibration
+from tf_diet.criteria.calibration import inputs_of
 from tf_diet.criteria.criterion import Accumulated
 from tf_diet.criteria.order import by_content
+from tf_diet.data.reader import read
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.walk import compile_arguments, functional
@@ -224,47 +225,19 @@ def _load(
     graph: ChannelGraph, names: Sequence[str], data: Any, seed: int
 ) -> _Examples:
     """Reads and checks examples, and puts them into their own order."""
-    inputs: list[tuple[Array, ...]] = []
-    targets: list[list[Array]] = []
-    weights: list[list[Array]] = []
-    structure: Any = None
-    weighing: Any = None
-    count = size = 0
-    for x, y, weight in _triples(data, seed):
-        structure = _structured(names, y)
-        targets.append(keras.tree.flatten(structure))
-        for target in targets[-1]:
-            _check_numbers(target)
-            loaded = calibration.load(
-                graph.walk, (x, target), targets=True, seed=seed
-            )
-        inputs.append(loaded.inputs)
-        rows = len(loaded.rows)
-        weights.append([])
-        if weight is not None:
-            weighing = keras.tree.map_structure(np.asarray, weight)
-            weights[-1] = keras.tree.flatten(weighing)
-        _check_weights(weights[-1], rows)
-        count += rows
-        size += sum(
-            a.nbytes for a in (*loaded.inputs, *targets[-1], *weights[-1])
-        )
-        if count >= calibration.MOST_EXAMPLES or size >= calibration.MOST_BYTES:
-            break
-    if not inputs:
-        # The one place that says what calibration data must be.
-        calibration.load(graph.walk, iter(()), targets=True, seed=seed)
-    if len({len(found) for found in weights}) > 1:
-        raise InputError(
-            "Batches must all have sample weights, or none. Received: batches "
-            "with and without. Give weights of ones to those without."
-        )
-    x, y, weight = (
-        tuple(calibration.join(column) for column in zip(*parts, strict=True))
-        for parts in (inputs, targets, weights)
+    held = read(data, inputs_of(graph.walk), targets=True, seed=seed)
+    structure = _structured(names, held.y)
+    targets = tuple(keras.tree.flatten(structure))
+    for target in targets:
+        _check_numbers(target)
+    weights: tuple[Array, ...] = ()
+    if held.weight is not None:
+        weights = tuple(keras.tree.flatten(held.weight))
+    _check_weights(weights, len(held.x[0]))
+    order = by_content([*held.x, *targets, *weights], seed)
+    return _Examples(
+        held.x, targets, weights, order, graph, structure, held.weight
     )
-    order = by_content([*x, *y, *weight], seed)
-    return _Examples(x, y, weight, order, graph, structure, weighing)
 
 
 def _check_weights(weights: Sequence[Array], rows: int) -> None:
@@ -279,37 +252,19 @@ def _check_weights(weights: Sequence[Array], rows: int) -> None:
             )
 
 
-def _check_numbers(target: Array | None) -> None:
-    if target is not None and target.dtype.kind not in "fiub":
+def _check_numbers(target: Array) -> None:
+    if target.dtype.kind not in "fiub":
         raise InputError(
             "A loss takes targets that are numbers. Received: dtype "
             f"{target.dtype}. Number the classes, as model.fit needs it too."
         )
 
 
-def _triples(data: Any, seed: int) -> Iterator[tuple[Any, Any, Any]]:
-    """Yields inputs, targets and weights, all at once or in batches."""
-    if isinstance(data, keras.utils.PyDataset):
-        batches: Any = calibration.shuffled(data, seed)
-    elif isinstance(data, tuple | list | Mapping) or not hasattr(
-        data, "__iter__"
-    ):
-        batches = (data,)
-    else:
-        batches = (data,) if hasattr(data, "shape") else data
-    for batch in batches:
-        known = isinstance(batch, tuple) and len(batch) in (2, 3)
-        x, y, weight = (*batch, None)[:3] if known else (batch, None, None)
-        yield x, y, weight
-
-
 def _structured(names: Sequence[str], y: Any) -> Any:
     """Returns targets as arrays, in the structure that Keras takes."""
-    several = isinstance(y, Mapping) or (
-        isinstance(y, list | tuple) and any(hasattr(v, "shape") for v in y)
-    )
+    several = isinstance(y, Mapping | list)
     count = len(y) if several else 1
-    if y is not None and count != len(names):
+    if count != len(names):
         raise InputError(
             f"The model has {len(names)} outputs: {', '.join(names)}. "
             f"Received: targets for {count}. Pass y as the loss takes it: a "
@@ -317,11 +272,7 @@ def _structured(names: Sequence[str], y: Any) -> Any:
         )
     if several and count == 1:
         (y,) = y.values() if isinstance(y, Mapping) else y
-    if not several or count == 1:
-        return y if y is None else np.asarray(y)
-    if isinstance(y, Mapping):
-        return {name: np.asarray(value) for name, value in y.items()}
-    return [np.asarray(value) for value in y]
+    return y
 
 
 def _batches(

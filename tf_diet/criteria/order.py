@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_diet.arrays import Array, Ints
-from tf_diet.criteria.calibration import MOST_BYTES, MOST_EXAMPLES
+from tf_diet.data.reader import MOST_BYTES, MOST_EXAMPLES
 
 # So many examples are kept, however large one is.
 _FEWEST = 512

@@ -26,6 +26,7 @@ from tf_diet.criteria.inputs import InputObserver
 from tf_diet.criteria.observation import Observer
 from tf_diet.criteria.order import by_content
 from tf_diet.criteria.scores import UNSEEN, Scores
+from tf_diet.data.reader import kept, read
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group
@@ -72,6 +73,7 @@ def rank(
             f"data=(x, y), or a criterion that needs none: "
             f"{', '.join(without_data())}."
         )
+    data = kept(data, calibration.inputs_of(graph.walk), seed=seed)
     watched = _Watched(chosen, model, graph, data, seed)
     unseen = chosen.blind or UNSEEN
     values: dict[str, Floats] = {}
@@ -99,6 +101,27 @@ def rank(
         alignment={k: v for k, v in alignment.items() if v},
         reason=unseen,
     )
+
+
+def check_calibration(
+    chosen: Criterion, graph: ChannelGraph, data: Any, seed: int = 0
+) -> None:
+    """Checks calibration data as a criterion will read it.
+
+    Raises:
+        InputError: the criterion cannot use it.
+    """
+    if "gradients" in chosen.needs:
+        read(data, calibration.inputs_of(graph.walk), targets=True, seed=seed)
+    if chosen.needs & {"activations", "inputs"}:
+        _loaded(chosen, graph, data, seed)
+
+
+def _loaded(
+    chosen: Criterion, graph: ChannelGraph, data: Any, seed: int
+) -> Calibration:
+    targets = "targets" in chosen.needs
+    return calibration.load(graph.walk, data, targets=targets, seed=seed)
 
 
 class _Watched:
@@ -138,8 +161,7 @@ class _Watched:
 def _observer(
     chosen: Criterion, graph: ChannelGraph, data: Any, seed: int
 ) -> Observer | InputObserver:
-    targets = "targets" in chosen.needs
-    loaded = calibration.load(graph.walk, data, targets=targets, seed=seed)
+    loaded = _loaded(chosen, graph, data, seed)
     y = [] if loaded.y is None else [loaded.y]
     order = by_content([*loaded.inputs, *y], seed)
     loaded = replace(loaded, order=order)

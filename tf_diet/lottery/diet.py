@@ -3,15 +3,21 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 from absl import logging
 
+from tf_diet.criteria.calibration import inputs_of
 from tf_diet.criteria.criterion import Criterion
+from tf_diet.data.for_keras import for_keras
+from tf_diet.data.inputs import Inputs
+from tf_diet.data.reader import kept
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
+from tf_diet.graph.channels import ChannelGraph
+from tf_diet.graph.walk import compile_arguments
 from tf_diet.lottery.distillation import Distillation
 from tf_diet.lottery.masking import Mask  # noqa: F401  (files the method)
 from tf_diet.lottery.methods import Method, Ranking, method_of
@@ -53,14 +59,22 @@ _INSTEAD = {
 
 
 def loss_of(model: keras.Model, data: Any) -> float:
-    """Returns the compiled loss over a data set: the error of a round."""
-    if isinstance(data, tuple):
-        x, y, sample_weight = (*data, None, None)[:3]
-        logs = model.evaluate(
-            x, y, sample_weight=sample_weight, verbose=0, return_dict=True
-        )
-    else:
-        logs = model.evaluate(data, verbose=0, return_dict=True)
+    """Returns the compiled loss over a data set: the error of a round.
+
+    Args:
+        model: compiled with a loss.
+        data: in any form, see `LotteryDiet.fit`; all of it counts.
+
+    Raises:
+        InputError: it has no form of data, or no end.
+    """
+    what = "Evaluation data"
+    given = for_keras(data, Inputs.of(model, what), what, again=False)
+    parts = given if isinstance(given, tuple) else (given,)
+    x, y, sample_weight = (*parts, None, None)[:3]
+    logs = model.evaluate(
+        x, y, sample_weight=sample_weight, verbose=0, return_dict=True
+    )
     return float(logs["loss"])
 
 
@@ -136,18 +150,21 @@ class LotteryDiet:
         Args:
             model: a compiled functional or Sequential model, or a subclassed
                 one that can be opened.
-            x: arrays; or `(x, y)` or `(x, y, sample_weight)`; or a
-                `tf.data.Dataset`, a `PyDataset` (if it has an attribute
-                `epoch`, that is set before each) or another iterable of
-                batches that ends.
+            x: arrays; or `(x, y)` or `(x, y, sample_weight)`; a
+                `tf.data.Dataset`, of batches or of examples; a `PyDataset`
+                (if it has an attribute `epoch`, that is set before each); a
+                list of batches or examples; another iterable of batches that
+                ends, or a function that returns one.
             y: targets of arrays.
             epochs: of a whole training; retraining starts at the reset's
                 early moment and ends at the same epoch.
-            validation_data: judges tickets.
+            validation_data: judges tickets; in any form that `x` may have,
+                as all other data too.
             folder: where the run is written; empty or new.
             resume: go on with the run in `folder`, if there is one.
             test_data: reported, never used to choose.
-            calibration: `(x, y)` for criteria and repairs that look at data;
+            calibration: for criteria and repairs that look at data, such as
+                `(x, y)` with one target where the model has several outputs;
                 `validation_data` when left out.
             sample_weight: of arrays.
             batch_size: of arrays; 32 when left out.
@@ -179,7 +196,9 @@ class LotteryDiet:
             RunFolderError: the folder is in use by something else.
             KeyboardInterrupt: the step is finished and the state kept.
         """
-        limits = self._check(model, calibration or validation_data)
+        judged_on = validation_data if calibration is None else calibration
+        limits = self._check(model, judged_on)
+        graph = build(model)
         data = examples(
             x,
             y,
@@ -187,14 +206,19 @@ class LotteryDiet:
             batch_size=batch_size,
             shuffle=shuffle,
             seed=self.seed,
+            inputs=_trained_on(graph, model, "Training data"),
         )
         make = callbacks if callable(callbacks) else lambda: list(callbacks)
-        while_training = _handed_on(arguments, validation_data)
+        validation = _seen_again(
+            graph, model, validation_data, "Validation data"
+        )
+        if test_data is not None:
+            _seen_again(graph, model, test_data, "Test data")
         training = Training(
             data,
             make,
-            while_training,
-            validation_data,
+            _handed_on(arguments, validation),
+            validation,
             self.seed,
             checkpoint_seconds,
         )
@@ -213,7 +237,11 @@ class LotteryDiet:
                 self.seed,
             ),
             reset_of(self.reset),
-            Data(validation_data, test_data, calibration or validation_data),
+            Data(
+                validation_data,
+                test_data,
+                kept(judged_on, inputs_of(graph.walk), seed=self.seed),
+            ),
             evaluate,
             method_of(self.method),
             self.distill,
@@ -223,6 +251,7 @@ class LotteryDiet:
         )
         # Each says what does not fit, before anything is written.
         rounds.ranking.check()
+        rounds.method.check_data(rounds.ranking, graph, rounds.data.calibration)
         _ = rounds.trims
         rounds.reset.place(epochs, data.steps)
         chosen = vars(self) | {"schedule": schedule}
@@ -232,7 +261,7 @@ class LotteryDiet:
             "batches": data.steps,
             "batch_size": getattr(data, "batch_size", None),
             "shuffle": shuffle,
-            "layers, names and widths": build(model).fingerprint,
+            "layers, names and widths": graph.fingerprint,
             "data": {
                 "train": fingerprint(x),
                 "targets": fingerprint(y),
@@ -337,6 +366,18 @@ def _handed_on(
     if given.get("validation_freq", 1) is None:
         return {k: v for k, v in given.items() if k == "class_weight"}
     return {**given, "validation_data": validation_data}
+
+
+def _trained_on(graph: ChannelGraph, model: keras.Model, what: str) -> Inputs:
+    needs = compile_arguments(model).get("loss") is not None
+    return replace(inputs_of(graph.walk, what), targets=needs)
+
+
+def _seen_again(
+    graph: ChannelGraph, model: keras.Model, data: Any, what: str
+) -> Any:
+    """Returns data that every round goes through, as Keras takes it."""
+    return for_keras(data, _trained_on(graph, model, what), what)
 
 
 def _lasting(limits: Limits, model: keras.Model) -> Limits:

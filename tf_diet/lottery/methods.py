@@ -12,8 +12,11 @@ from typing import Any, ClassVar
 import keras
 from absl import logging
 
+from tf_diet.criteria.calibration import inputs_of
 from tf_diet.criteria.criterion import Criterion
 from tf_diet.criteria.criterion import get as criterion_of
+from tf_diet.criteria.ranking import check_calibration
+from tf_diet.data.forms import Arrays, form_of
 from tf_diet.extensions import methods, register_method, scalings, scopes
 from tf_diet.files import write_text
 from tf_diet.graph.channels import ChannelGraph
@@ -126,6 +129,11 @@ class Method(abc.ABC):
     def check(self, schedule: Schedule) -> None:  # noqa: B027  (most allow all)
         """Says, before any training, what a schedule asks in vain."""
 
+    def check_data(  # noqa: B027  (most look at none)
+        self, ranking: Ranking, graph: ChannelGraph, data: Any
+    ) -> None:
+        """Says, before any training, what is wrong with calibration data."""
+
     def hold(
         self, folder: RunFolder, number: int, model: keras.Model
     ) -> AbstractContextManager[None]:
@@ -161,6 +169,14 @@ class Trim(Method):
     """Units are taken out for real, with everything that read them."""
 
     mends: ClassVar[bool] = True
+
+    def check_data(
+        self, ranking: Ranking, graph: ChannelGraph, data: Any
+    ) -> None:
+        """See `Method.check_data`; nothing is drawn from a data set for it."""
+        form = form_of(data, inputs_of(graph.walk))
+        if isinstance(form, Arrays) or form.listed:
+            check_calibration(criterion_of(ranking.criterion), graph, data)
 
     def start(self, context: RoundContext) -> bool:
         """See `Method.start`."""

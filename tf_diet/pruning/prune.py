@@ -7,8 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.criteria.calibration import inputs_of
 from tf_diet.criteria.criterion import Criterion
+from tf_diet.data.forms import beside_one_another
+from tf_diet.data.reader import kept
 from tf_diet.errors import InputError
+from tf_diet.graph.walk import walk
 from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.chosen import Remove, numbers_of
 from tf_diet.pruning.limits import Limits
@@ -24,7 +28,7 @@ from tf_diet.pruning.selection import Scope
 def plan(
     model: keras.Model,
     data: Any = None,
-    *,
+    *beside: Any,
     rate: float | None = None,
     to: Budget | None = None,
     remove: Remove | None = None,
@@ -38,9 +42,12 @@ def plan(
 
     Args:
         model: a functional or Sequential Keras model; it is not touched.
-        data: calibration data, `(x, y)` as `fit` takes them, a `PyDataset`
-            or a `tf.data.Dataset`; criteria that look at weights alone need
-            none. Sample weights, if any, count for criteria of gradients.
+        data: calibration data: `(x, y)` or `(x, y, sample_weight)` as `fit`
+            takes them, a `PyDataset`, a `tf.data.Dataset`, another iterable
+            of batches or examples, or a function that returns one; criteria
+            that look at weights alone need none. Sample weights, if any,
+            count for criteria of gradients.
+        *beside: y and sample weights, where `data` is x alone.
         rate: the share of the parameters that count to remove, in (0, 1);
             of this, `to` and `remove`, one is given. Every weight counts
             that is trainable or on which a unit lies that may go; so do
@@ -78,6 +85,7 @@ def plan(
         Esling et al., "Diet deep generative audio models with structured
         lottery", DAFx-20, section 3 (global trimming, information criterion).
     """
+    data = beside_one_another(data, beside)
     goal = check_goal(rate, to, remove)
     how = Planner(goal, criterion, scope, scaling, limits, seed)
     return how.decide(model, data)[0]
@@ -86,7 +94,7 @@ def plan(
 def prune(  # noqa: PLR0913  (what plan takes, and what is done with it)
     model: keras.Model,
     data: Any = None,
-    *,
+    *beside: Any,
     rate: float | None = None,
     to: Budget | None = None,
     remove: Remove | None = None,
@@ -103,6 +111,7 @@ def prune(  # noqa: PLR0913  (what plan takes, and what is done with it)
     Args:
         model: the model; it is not touched.
         data: calibration data; a repair needs it whatever the criterion.
+        *beside: see `plan`.
         rate: see `plan`.
         to: see `plan`.
         remove: see `plan`.
@@ -126,11 +135,14 @@ def prune(  # noqa: PLR0913  (what plan takes, and what is done with it)
         >>> small = tf_diet.prune(model, (x, y), to=Budget(flops=1e6))
         >>> small = tf_diet.prune(model, remove={"conv1d": [0, 3, 7]})
     """
+    data = beside_one_another(data, beside)
     goal = check_goal(rate, to, remove)
     how = Planner(goal, criterion, scope, scaling, limits, seed)
     if repair is not None:
         # Ranking may take long: what is wrong is said before.
         check_repair(repair, data)
+        # It is looked at twice.
+        data = kept(data, inputs_of(walk(model)), seed=seed)
     short = (RATES, BUDGETS) if allow_less else ()
     made, graph = how.decide(model, data, short)
     small = made.cut(model, graph)

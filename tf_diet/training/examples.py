@@ -4,12 +4,28 @@
 import abc
 import dataclasses
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
+from tf_diet.data import forms
+from tf_diet.data.for_keras import (
+    batched,
+    check_again,
+    check_batch,
+    checked_batches,
+    in_memory,
+    is_tf_data,
+    length,
+    whole_arrays,
+)
+from tf_diet.data.forms import form_of
+from tf_diet.data.inputs import Inputs
 from tf_diet.errors import InputError
+
+_WHAT = "Training data"
 
 
 class Examples(abc.ABC):
@@ -45,43 +61,61 @@ def examples(
     batch_size: int | None,
     shuffle: bool,
     seed: int,
+    inputs: Inputs | None = None,
 ) -> Examples:
     """Returns the examples in what `fit` takes.
 
     Args:
-        x: arrays, alone, in lists or dicts, or all of `(x, y, sample_weight)`
-            as a tuple with `y` left out; or a `tf.data.Dataset`, a
-            `PyDataset` or another iterable of batches that can be gone
-            through again.
-        y: targets of arrays.
-        sample_weight: of arrays.
-        batch_size: of arrays; 32 when None.
+        x: data in any form, see `tf_diet.data.forms.form_of`, that can be
+            gone through again.
+        y: targets of arrays, where `x` holds none.
+        sample_weight: of arrays, likewise.
+        batch_size: of arrays and single examples; 32 when None.
         shuffle: draw the order of every epoch.
         seed: of those orders.
+        inputs: of the model; None where they are not known.
 
     Raises:
         InputError: a generator, an endless data set, or no data.
     """
-    if isinstance(x, tuple) and y is None:
-        x, y, sample_weight = (*x, None, None)[:3]
-    flat = keras.tree.flatten(x)
-    if flat and all(hasattr(leaf, "shape") for leaf in flat):
-        sizes = sorted({int(leaf.shape[0]) for leaf in flat})
-        if len(sizes) > 1 or not sizes[0]:
-            raise InputError(
-                "All inputs of the training data must have the same number of "
-                f"examples, at least one. Received: {sizes}. Check x."
-            )
-        return Arrays(x, y, sample_weight, batch_size or 32, shuffle, seed)
-    if hasattr(x, "__next__") or not (
-        hasattr(x, "__iter__") or isinstance(x, keras.utils.PyDataset)
-    ):
+    alone = y is None and sample_weight is None
+    form = form_of(x if alone else (x, y, sample_weight), inputs, _WHAT)
+    if isinstance(form, forms.Batches):
+        check_again(form, _WHAT)
+        if form.listed:
+            form = in_memory(form, inputs, _WHAT)
+    if isinstance(form, forms.Arrays):
+        form = whole_arrays(form, inputs)
+        return _of_arrays(form, batch_size or 32, shuffle, seed)
+    source = form.source
+    if is_tf_data(source):
+        source = batched(source, inputs, batch_size)
+    elif not hasattr(source, "__iter__") and callable(source):
+        source = _Opened(source)
+    return Batches(source, shuffle, inputs)
+
+
+def _of_arrays(
+    form: forms.Arrays, batch_size: int, shuffle: bool, seed: int
+) -> "Arrays":
+    flat = keras.tree.flatten(form.x)
+    sizes = sorted({int(leaf.shape[0]) for leaf in flat})
+    if len(sizes) > 1 or not sizes[0]:
         raise InputError(
-            "Every round goes through the training data again. Received: "
-            f"{type(x).__name__}, which can be gone through once or not at "
-            "all. Pass arrays, a tf.data.Dataset or a PyDataset."
+            "All inputs of the training data must have the same number of "
+            f"examples, at least one. Received: {sizes}. Check x."
         )
-    return Batches(x, shuffle)
+    return Arrays(form.x, form.y, form.weight, batch_size, shuffle, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Opened:
+    """A function that gives batches, as what can be gone through again."""
+
+    open: Callable[[], Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.open())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,15 +184,19 @@ class Batches(Examples):
     Args:
         data: a `tf.data.Dataset`, a `PyDataset` or another iterable.
         shuffle: draw the order of batches; a `PyDataset` only.
+        inputs: of the model; None where they are not known.
     """
 
     parts = False
 
-    def __init__(self, data: Any, shuffle: bool) -> None:
+    def __init__(
+        self, data: Any, shuffle: bool, inputs: Inputs | None = None
+    ) -> None:
         self.data = data
+        self.inputs = inputs
         sequence = isinstance(data, keras.utils.PyDataset)
         self.shuffle = shuffle and sequence and not hasattr(data, "epoch")
-        self.steps = _length(data)
+        self.steps = length(data, _WHAT)
         self._drawn = 0
         self._begun = False
 
@@ -195,13 +233,12 @@ class Batches(Examples):
         Each time, the data set may draw another order.
         """
         if not isinstance(self.data, keras.utils.PyDataset):
-            iterator = iter(self.data)
-            return (batch for batch in iterator)
+            return checked_batches(iter(self.data), self.inputs, _WHAT)
         if self._begun:
             self.data.on_epoch_end()
         self._begun = True
         self.data.on_epoch_begin()
-        return _Epoch(self.data)
+        return _Epoch(self.data, self.inputs)
 
 
 class _Epoch(keras.utils.PyDataset):
@@ -209,13 +246,17 @@ class _Epoch(keras.utils.PyDataset):
 
     Args:
         data: the data set.
+        inputs: of the model; None where they are not known.
     """
 
-    def __init__(self, data: keras.utils.PyDataset) -> None:
+    def __init__(
+        self, data: keras.utils.PyDataset, inputs: Inputs | None
+    ) -> None:
         super().__init__(
             data.workers, data.use_multiprocessing, data.max_queue_size
         )
         self.data = data
+        self.inputs = inputs
 
     @property
     def num_batches(self) -> int | None:
@@ -224,45 +265,6 @@ class _Epoch(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Any:
         """Returns a batch."""
-        return self.data[index]
-
-
-def first_batch(data: Any) -> tuple[Any, Any, Any]:
-    """Returns some first examples as `(x, y, sample_weight)`.
-
-    Args:
-        data: `(x, y)` or `(x, y, sample_weight)`, or a data set.
-    """
-    if isinstance(data, keras.utils.PyDataset):
-        batch = data[0]
-    elif isinstance(data, tuple):
-        batch = keras.tree.map_structure(lambda leaf: leaf[:32], data)
-    else:
-        batch = next(iter(data))
-    return (*batch, None)[:3]
-
-
-def _length(data: Any) -> int | None:
-    """Returns the number of batches, None where it is not known.
-
-    Raises:
-        InputError: there is no end to them, or there are none.
-    """
-    if isinstance(data, keras.utils.PyDataset):
-        length = data.num_batches
-    elif hasattr(data, "cardinality"):
-        length = int(data.cardinality())
-        # What tf.data says of data sets whose end it does not know.
-        length = None if length == -2 else length
-        length = math.inf if length == -1 else length
-    else:
-        length = len(data) if hasattr(data, "__len__") else None
-    if length is None:
-        return None
-    if not 0 < length < math.inf:
-        raise InputError(
-            "An epoch of the training data must end, and hold a batch. "
-            f"Received: {length} batches. Leave out repeat(), or take() as "
-            "many as an epoch shall have."
-        )
-    return int(length)
+        batch = self.data[index]
+        check_batch(batch, self.inputs, _WHAT)
+        return batch

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.data.inputs import is_array
+
 # Rows of an array that are read, evenly spread: its bytes may be many.
 _ROWS = 256
 
@@ -23,15 +25,13 @@ def fingerprint(data: Any) -> str:
     """
     if data is None:
         return "none"
-    leaves = keras.tree.flatten(data)
-    if not all(hasattr(leaf, "shape") for leaf in leaves if leaf is not None):
+    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+    if not all(map(is_array, leaves)):
         spec = getattr(data, "element_spec", None)
         size = getattr(data, "num_batches", None)
         return f"{type(data).__name__} {spec or size or ''}".strip()
     digest = hashlib.sha256()
     for leaf in leaves:
-        if leaf is None:
-            continue
         rows = np.unique(np.linspace(0, leaf.shape[0] - 1, _ROWS).astype(int))
         read = np.ascontiguousarray(np.asarray(leaf)[rows])
         digest.update(f"{read.dtype} {tuple(leaf.shape)}".encode())

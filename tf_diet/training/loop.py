@@ -17,9 +17,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_diet.data.for_keras import first_batch
 from tf_diet.errors import DietError
 from tf_diet.training.checkpoint import Checkpoint
-from tf_diet.training.examples import Examples, first_batch
+from tf_diet.training.examples import Examples
 from tf_diet.training.view import TrainingView
 
 MakeCallbacks = Callable[[], Sequence[keras.callbacks.Callback]]
@@ -75,7 +76,8 @@ class Training:
         examples: what it sees.
         callbacks: makes the callbacks of a training.
         arguments: for `fit`, such as `validation_data` or `class_weight`.
-        sample: other data of the same kind, to build metrics on.
+        sample: other data of the same kind, as `for_keras` returns it, to
+            build metrics on.
         seed: of all that is drawn outside the model.
         seconds: between two states that are kept.
     """
