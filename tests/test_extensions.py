@@ -102,7 +102,7 @@ def test_what_stands_for_nothing(given, said):
 USERS = """
 import keras
 import tf_diet
-from tf_diet.graph.rule import rule_for
+from tf_diet.graph.rule_table import rule_for
 
 @tf_diet.register_rule(keras.layers.Dense)
 class Mine(tf_diet.Rule):

@@ -16,6 +16,7 @@ from .criteria.estimators.estimate import (
 )
 from .errors import ConversionError as ConversionError
 from .errors import DietError as DietError
+from .errors import DivergedError as DivergedError
 from .errors import InputError as InputError
 from .errors import MissingDependencyError as MissingDependencyError
 from .errors import PlanError as PlanError
@@ -39,7 +40,7 @@ from .graph.linear_form import LinearForm as LinearForm
 from .graph.picture import picture as picture
 from .graph.rule import Rule as Rule
 from .graph.rule import Signature as Signature
-from .graph.rule import register_rule as register_rule
+from .graph.rule_table import register_rule as register_rule
 from .graph.show import describe as describe
 from .graph.show import inspect as inspect
 from .lottery.diet import LotteryDiet as LotteryDiet

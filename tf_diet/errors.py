@@ -9,6 +9,7 @@ DietError
 ├── StreamingError (ValueError)          a layer without a step form
 ├── ConversionError (RuntimeError)       TFLite or TFLite Micro said no
 ├── RunFolderError (OSError)             an output folder in the way
+├── DivergedError (ArithmeticError)       a training whose loss is not finite
 └── MissingDependencyError (ImportError) an extra that is not installed
 ```
 
@@ -43,6 +44,10 @@ class ConversionError(DietError, RuntimeError):
 
 class RunFolderError(DietError, OSError):
     """An output folder that is not empty or belongs to another run."""
+
+
+class DivergedError(DietError, ArithmeticError):
+    """A training whose loss is not a number, or without bound."""
 
 
 class MissingDependencyError(DietError, ImportError):

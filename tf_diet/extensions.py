@@ -4,7 +4,7 @@
 What ships is registered by the same decorators as what users add. Its names
 stand here too, so that a command line can show them without importing Keras;
 a test holds them to what the modules register. Rules have a table of their
-own in `tf_diet.graph.rule`: they are looked up by class, not by name.
+own in `tf_diet.graph.rule_table`: they are looked up by class, not by name.
 """
 
 from typing import Any

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import small_lottery as small
 
-from tf_diet.errors import InputError
+from tf_diet.errors import DivergedError, InputError
 from tf_diet.lottery.resets import LrRewind, NoReset, Reinit, Rewind
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.schedules import ConstantRate, Listed, UntilError
 from tf_diet.training.learning_rates import scale
-from tf_diet.training.loop import DivergedError
 from tf_diet.training.view import TrainingView
 
 

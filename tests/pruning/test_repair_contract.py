@@ -10,7 +10,7 @@ from keras import layers
 
 import tf_diet
 from tf_diet.errors import InputError, PlanError
-from tf_diet.graph.rule import rule_for
+from tf_diet.graph.rule_table import rule_for
 from tf_diet.pruning.repair import methods
 from tf_diet.pruning.repair.methods import LeastSquares, Repair
 from tf_diet.pruning.repair.repair import repair

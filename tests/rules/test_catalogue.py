@@ -11,7 +11,7 @@ import pytest
 from keras import layers, ops
 
 from tf_diet.graph.build import build
-from tf_diet.graph.rule import (
+from tf_diet.graph.rule_table import (
     barrier_reason,
     barriers,
     kind_name,

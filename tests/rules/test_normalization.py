@@ -9,7 +9,7 @@ from keras import layers
 from tf_diet.errors import StreamingError
 from tf_diet.graph.build import build
 from tf_diet.graph.groups import Options
-from tf_diet.graph.rule import rule_for
+from tf_diet.graph.rule_table import rule_for
 from tf_diet.graph.walk import walk
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_inputs, random_kept, randomise

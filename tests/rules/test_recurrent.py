@@ -12,7 +12,8 @@ from keras import layers, ops
 
 from tf_diet.convert.streaming import to_streaming
 from tf_diet.graph.build import build
-from tf_diet.graph.rule import Rule, Signature, register_rule
+from tf_diet.graph.rule import Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.pruning.trim import trim
 from tf_diet.rules.nested import Inside
 from tf_diet.rules.recurrent_cells import GRUCellRule
@@ -271,7 +272,7 @@ def test_a_cell_without_a_rule_is_named():
 
 
 def test_a_cell_with_a_rule_of_its_own(monkeypatch):
-    monkeypatch.setattr("tf_diet.graph.rule._RULES", _rules())
+    monkeypatch.setattr("tf_diet.graph.rule_table._RULES", _rules())
 
     @register_rule(Leaky)
     class LeakyRule(Rule):
@@ -346,7 +347,7 @@ def test_planted_bugs_in_a_cell_are_caught(monkeypatch, kernels):
 
     Wrong.kernels = kernels
     rules = _rules() | {GRUCell: Wrong()}
-    monkeypatch.setattr("tf_diet.graph.rule._RULES", rules)
+    monkeypatch.setattr("tf_diet.graph.rule_table._RULES", rules)
     with pytest.raises(AssertionError, match="differ by"):
         assert_law(between(GRU(5)))
 

@@ -11,13 +11,8 @@ from layer_cases import CASES, ELSEWHERE, SEQUENCE
 
 from tf_diet.errors import InputError
 from tf_diet.graph.labels import Labels
-from tf_diet.graph.rule import (
-    Rule,
-    Signature,
-    register_rule,
-    registered,
-    rule_for,
-)
+from tf_diet.graph.rule import Rule, Signature
+from tf_diet.graph.rule_table import register_rule, registered, rule_for
 from tf_diet.testing import assert_law, check_rule
 
 

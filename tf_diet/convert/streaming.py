@@ -16,7 +16,7 @@ from tf_diet.convert.details import NEXT, TensorDetails
 from tf_diet.convert.stepper import Stepper
 from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, Walk, replay
-from tf_diet.graph.rule import rule_for
+from tf_diet.graph.rule_table import rule_for
 from tf_diet.graph.walk import walk
 
 _CHECKED_FRAMES = 8

@@ -30,14 +30,8 @@ from tf_diet.graph.labels import (
 )
 from tf_diet.graph.operation import Args, Kwargs, Variable
 from tf_diet.graph.probe import passes
-from tf_diet.graph.rule import (
-    Fresh,
-    Signature,
-    barrier_reason,
-    own_variables,
-    rule_for,
-    stopped,
-)
+from tf_diet.graph.rule import Fresh, Signature, own_variables, stopped
+from tf_diet.graph.rule_table import barrier_reason, rule_for
 from tf_diet.graph.walk import walk
 
 

@@ -20,7 +20,8 @@ from tf_diet.graph.cost import Cost
 from tf_diet.graph.groups import Barrier, Group, Options, Pinned
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.operation import Variable
-from tf_diet.graph.rule import Signature, is_constant, rule_for
+from tf_diet.graph.rule import Signature
+from tf_diet.graph.rule_table import is_constant, rule_for
 
 if TYPE_CHECKING:
     from tf_diet.graph.details import GroupDetails

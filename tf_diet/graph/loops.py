@@ -12,7 +12,7 @@ import keras
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
-from tf_diet.graph.rule import rule_for
+from tf_diet.graph.rule_table import rule_for
 
 
 class Loops:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a rule is, and the table in which rules are registered.
+"""What a rule is; the table of rules is in `graph/rule_table.py`.
 
 A rule is all that tf_diet knows of a layer or operation. From its signature
 follow groups, surgery, masks, parameters and FLOPs.
@@ -11,16 +11,14 @@ computes what the full model computes with these units at zero; where removing
 a unit changes what the others compute, its labels are inexact.
 """
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from tf_diet.errors import InputError, StreamingError
+from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import (
     Axis,
@@ -256,181 +254,6 @@ class Rule(ABC):
 
 
 RuleFunction = Callable[[Call, Sequence[Labels], Fresh], Signature]
-AnyRule = TypeVar("AnyRule", bound=type[Rule] | RuleFunction)
-
-_RULES: dict[type | str, Rule] = {}
-_BARRIERS: dict[str, str] = {}
-_CONSTANT: set[str] = set()
-_SHIPPED = "tf_diet.rules"
-_NO_RULE = "it has no pruning rule"
-_PREFIXES = {
-    "keras.src.ops": "ops",
-    "keras.ops": "ops",
-    "keras.src.activations": "ops",
-    "keras.src.legacy": "legacy",
-    "keras.": "layers",
-}
-
-
-def register_rule(
-    *kinds: type | str, pointwise_in_time: bool = False
-) -> Callable[[AnyRule], AnyRule]:
-    """Registers a rule for layer classes or operations of `keras.ops`.
-
-    A function is enough where the signature says it all; a class is needed
-    where a rule says more, such as how to rebuild the layer.
-
-    Args:
-        kinds: layer classes, or names such as "ops.Split" for operations of
-            `keras.ops`, whose classes are not public.
-        pointwise_in_time: as the attribute of `Rule`, where the rule is a
-            function.
-
-    Returns:
-        A decorator of a subclass of `Rule`, or of a function
-        `rule(call, inputs, fresh) -> Signature`.
-
-    Raises:
-        InputError: a kind or the rule is neither.
-
-    Example:
-        >>> @register_rule(keras.layers.Dropout, pointwise_in_time=True)
-        ... def dropout(call, inputs, fresh):
-        ...     return Signature(outputs=[inputs[0]])
-    """
-    for kind in kinds:
-        if not isinstance(kind, type) and not str(kind).startswith("ops."):
-            raise InputError(
-                "A rule is for a layer class or a name of keras.ops. "
-                f"Received: {kind!r}. Pass a class, or 'ops.' and the name of "
-                "the operation class, such as 'ops.Split'."
-            )
-
-    def add(rule: AnyRule) -> AnyRule:
-        instance = _instance(rule, pointwise_in_time)
-        if not str(rule.__module__).startswith(f"{_SHIPPED}."):
-            # So that what ships does not take its place later.
-            _load_shipped()
-        for kind in kinds:
-            _RULES[kind] = instance
-        return rule
-
-    return add
-
-
-def _instance(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
-    """Returns an instance of a rule class, or of one around a function."""
-    if isinstance(rule, type):
-        if not issubclass(rule, Rule):
-            raise InputError(
-                "A rule is a subclass of tf_diet.Rule or a function. "
-                f"Received: the class {rule.__name__}. Derive it from "
-                "tf_diet.Rule."
-            )
-        if pointwise:
-            raise InputError(
-                "A rule class says itself whether it is pointwise in time. "
-                f"Received: {rule.__name__} and pointwise_in_time=True. Write "
-                "pointwise_in_time = True in the class."
-            )
-        return rule()
-    if not callable(rule):
-        raise InputError(
-            "A rule is a subclass of tf_diet.Rule or a function. "
-            f"Received: {rule!r}. Pass a function of (call, inputs, fresh) "
-            "that returns a Signature."
-        )
-    function: RuleFunction = rule
-
-    class FunctionRule(Rule):
-        """A rule made of a function: its signature, and the defaults."""
-
-        pointwise_in_time = pointwise
-
-        def signature(
-            self, call: Call, inputs: Sequence[Labels], fresh: Fresh
-        ) -> Signature:
-            """Returns what the function says."""
-            return function(call, inputs, fresh)
-
-    return FunctionRule()
-
-
-@cache
-def _load_shipped() -> None:
-    """Registers the rules that ship, when a rule is first asked for.
-
-    They are of a room above this one, which is therefore named, not imported.
-    """
-    importlib.import_module(_SHIPPED)
-
-
-def rule_for(operation: Operation) -> Rule | None:
-    """Returns the rule of exactly this class of operation, or None.
-
-    Subclasses do not inherit one: their `call` may do anything.
-    """
-    _load_shipped()
-    kind = type(operation)
-    if kind in _RULES:
-        return _RULES[kind]
-    name = kind_name(kind)
-    return _RULES.get(name) if name.startswith("ops.") else None
-
-
-def registered() -> list[type | str]:
-    """Returns every kind that has a rule."""
-    _load_shipped()
-    return list(_RULES)
-
-
-def register_barrier(reason: str, *kinds: str, constant: bool = False) -> None:
-    """Registers why operations stop the graph: no rule could be exact.
-
-    Names are enough, so that a kind need not exist in every Keras.
-
-    Args:
-        reason: reads on from "the layer stops the graph: ".
-        kinds: names of the form of `kind_name`.
-        constant: see `Rule.constant`; that holds for subclasses as well.
-    """
-    for kind in kinds:
-        _BARRIERS[kind] = reason
-    if constant:
-        _CONSTANT.update(kinds)
-
-
-def is_constant(operation: Any) -> bool:
-    """Says whether the weights of an operation are a fixed transform's."""
-    rule = rule_for(operation)
-    if rule is not None:
-        return rule.constant
-    return any(kind_name(k) in _CONSTANT for k in type(operation).__mro__)
-
-
-def kind_name(kind: type) -> str:
-    """Returns the name by which a class of Keras is registered, or "".
-
-    It is "ops." and the name of the class for an operation of `keras.ops` or
-    `keras.activations`, "layers." and the name of the class for the others,
-    "legacy." for what stands in for a layer of old.
-    """
-    for module, prefix in _PREFIXES.items():
-        if kind.__module__.startswith(module):
-            return f"{prefix}.{kind.__name__}"
-    return ""
-
-
-def barrier_reason(operation: Operation) -> str:
-    """Returns why an operation that has no rule stops the graph."""
-    _load_shipped()
-    return _BARRIERS.get(kind_name(type(operation)), _NO_RULE)
-
-
-def barriers() -> dict[str, str]:
-    """Returns every kind that is known to stop the graph, and why."""
-    _load_shipped()
-    return dict(_BARRIERS)
 
 
 def stopped(call: Call, inputs: Sequence[Labels], why: str) -> Signature:

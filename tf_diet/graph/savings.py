@@ -14,7 +14,7 @@ from tf_diet.arrays import Ints
 from tf_diet.graph import cost as costing
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Vector
-from tf_diet.graph.rule import rule_for
+from tf_diet.graph.rule_table import rule_for
 
 Saved = Mapping[str, Ints]
 

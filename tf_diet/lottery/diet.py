@@ -14,12 +14,11 @@ from tf_diet.criteria.criterion import Criterion
 from tf_diet.data.for_keras import for_keras
 from tf_diet.data.inputs import Inputs
 from tf_diet.data.reader import kept
-from tf_diet.errors import InputError
+from tf_diet.errors import DivergedError, InputError
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.walk import compile_arguments
 from tf_diet.lottery.distillation import Distillation
-from tf_diet.lottery.masking import Mask  # noqa: F401  (files the method)
 from tf_diet.lottery.methods import Method, Ranking, method_of
 from tf_diet.lottery.resets import Reset, reset_of
 from tf_diet.lottery.rounds import Data, Evaluate, Rounds
@@ -41,7 +40,7 @@ from tf_diet.pruning.scaling import Scaling
 from tf_diet.pruning.selection import Scope
 from tf_diet.training.examples import examples
 from tf_diet.training.fingerprint import fingerprint
-from tf_diet.training.loop import DivergedError, MakeCallbacks, Training
+from tf_diet.training.loop import MakeCallbacks, Training
 
 # What of Keras' `fit` is handed on to it as it is.
 _HANDED_ON = (

@@ -18,7 +18,7 @@ from tf_diet.files import replacing
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.groups import Member
-from tf_diet.graph.rule import is_constant
+from tf_diet.graph.rule_table import is_constant
 from tf_diet.lottery.methods import Method, RoundContext
 from tf_diet.lottery.resets import Removal
 from tf_diet.lottery.run_folder import RunFolder

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from absl import logging
 
-from tf_diet.errors import InputError
+from tf_diet.errors import DivergedError, InputError
 from tf_diet.graph.build import build
 from tf_diet.lottery.distillation import Distillation
 from tf_diet.lottery.methods import Method, Ranking, RoundContext, Stopwatch
@@ -21,7 +21,6 @@ from tf_diet.lottery.schedules import Line, Schedule, at
 from tf_diet.pruning.budget import Budget, disk_bytes
 from tf_diet.training.learning_rates import scale
 from tf_diet.training.loop import (
-    DivergedError,
     Training,
     TrainingPosition,
     TrainingResult,

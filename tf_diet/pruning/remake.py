@@ -22,7 +22,8 @@ from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.labels import Labels, Mask
 from tf_diet.graph.operation import Args, Kwargs, Operation, variables_of
-from tf_diet.graph.rule import Rule, own_variables, rule_for
+from tf_diet.graph.rule import Rule, own_variables
+from tf_diet.graph.rule_table import rule_for
 from tf_diet.graph.walk import functional, keeps_class
 
 

@@ -19,7 +19,8 @@ from tf_diet.extensions import register_scope, scopes
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group
 from tf_diet.graph.labels import Mask
-from tf_diet.graph.rule import own_variables, rule_for
+from tf_diet.graph.rule import own_variables
+from tf_diet.graph.rule_table import rule_for
 from tf_diet.pruning.limits import Bound
 
 Values = Mapping[str, Floats]

@@ -13,7 +13,8 @@ from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Mask, Vector, take
 from tf_diet.graph.operation import Operation, Variable
-from tf_diet.graph.rule import own_variables, rule_for
+from tf_diet.graph.rule import own_variables
+from tf_diet.graph.rule_table import rule_for
 from tf_diet.pruning.remake import remake
 
 Scale = tuple[Vector, float]

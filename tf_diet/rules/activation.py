@@ -8,7 +8,8 @@ import keras
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.operation import Operation
-from tf_diet.graph.rule import Fresh, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Signature
+from tf_diet.graph.rule_table import register_rule
 
 _NAMES = (
     "celu",

@@ -9,7 +9,8 @@ from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.operation import Operation, Variable
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.elementwise import broadcast
 
 

@@ -9,13 +9,8 @@ import numpy as np
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, Mask
 from tf_diet.graph.operation import Args, Kwargs
-from tf_diet.graph.rule import (
-    Fresh,
-    Rule,
-    Signature,
-    own_variables,
-    register_rule,
-)
+from tf_diet.graph.rule import Fresh, Rule, Signature, own_variables
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.contraction import (
     Contraction,
     Index,

@@ -9,7 +9,8 @@ import numpy as np
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, Mask
 from tf_diet.graph.operation import Config
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 

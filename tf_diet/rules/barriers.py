@@ -5,7 +5,7 @@ Whatever is neither here nor has a rule stops the graph too, but then nobody
 has looked at it: a test lists every kind of the installed Keras.
 """
 
-from tf_diet.graph.rule import register_barrier
+from tf_diet.graph.rule_table import register_barrier
 
 register_barrier(
     "it is an abstract base, and a subclass may do anything",

@@ -12,7 +12,8 @@ import numpy as np
 from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, take
 from tf_diet.graph.operation import Args, Kwargs, Operation
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.elementwise import constant
 from tf_diet.rules.outcomes import pinned
 

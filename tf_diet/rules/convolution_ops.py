@@ -16,7 +16,8 @@ from tf_diet.graph.labels import (
     take_factors,
 )
 from tf_diet.graph.operation import Args, Kwargs
-from tf_diet.graph.rule import Fresh, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.contraction import bind, bound
 from tf_diet.rules.convolution import Spatial, channels, other_axes, spatial
 from tf_diet.rules.elementwise import constant

@@ -9,7 +9,8 @@ from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.linear_form import LastAxisForm, LinearForm
 from tf_diet.graph.operation import Operation
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.activation import is_linear, pin
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, count_alive
 from tf_diet.graph.operation import Config, Operation
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.activation import mixing
 from tf_diet.rules.contraction import Index, Term, contract, parse
 

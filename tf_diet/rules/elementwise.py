@@ -18,7 +18,8 @@ from tf_diet.graph.labels import (
     take_factors,
 )
 from tf_diet.graph.operation import Args, Kwargs, Operation
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.activation import pin
 from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 

@@ -7,7 +7,8 @@ import keras
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels, Mask, count_alive
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 
 
 @register_rule(keras.layers.Embedding)

@@ -11,13 +11,8 @@ from tf_diet.graph.calls import Call
 from tf_diet.graph.groups import MINIMUM_WIDTH
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, count_alive
 from tf_diet.graph.operation import Config, Operation, Variable
-from tf_diet.graph.rule import (
-    Fresh,
-    Rule,
-    Signature,
-    own_variables,
-    register_rule,
-)
+from tf_diet.graph.rule import Fresh, Rule, Signature, own_variables
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.attention import attend, given_masks, kind_of
 from tf_diet.rules.contraction import (
     Contraction,

@@ -9,7 +9,8 @@ import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
-from tf_diet.graph.rule import Fresh, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.elementwise import combine, operands
 from tf_diet.rules.outcomes import pinned
 

@@ -12,14 +12,8 @@ from tf_diet.errors import UnsupportedModelError
 from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, meet, shrunk
 from tf_diet.graph.operation import Args, Kwargs, Operation, Variable
-from tf_diet.graph.rule import (
-    Fresh,
-    Rule,
-    Signature,
-    own_variables,
-    rule_for,
-    stopped,
-)
+from tf_diet.graph.rule import Fresh, Rule, Signature, own_variables, stopped
+from tf_diet.graph.rule_table import rule_for
 from tf_diet.graph.walk import functional, walk
 
 

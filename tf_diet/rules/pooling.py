@@ -8,7 +8,8 @@ import keras
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.operation import Args, Kwargs, Tensor
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.convolution import channels, other_axes, spatial
 from tf_diet.rules.outcomes import pinned
 

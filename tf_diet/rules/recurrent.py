@@ -13,7 +13,8 @@ from tf_diet.graph.calls import Call, Slot, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.linear_form import LinearForm
 from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.contraction import bound, operand
 from tf_diet.rules.nested import (
     Composed,

@@ -11,7 +11,8 @@ import numpy as np
 from tf_diet.graph.calls import Call, Slot, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.operation import Kwargs, Operation
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.activation import pin
 from tf_diet.rules.contraction import bound, operand
 from tf_diet.rules.convolution import channel_axis, count_positions

@@ -8,7 +8,8 @@ import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector, meet
-from tf_diet.graph.rule import Fresh, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 

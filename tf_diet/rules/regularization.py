@@ -8,7 +8,8 @@ import keras
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask
 from tf_diet.graph.operation import Config
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 
 
 @register_rule(keras.layers.Dropout, keras.layers.AlphaDropout)

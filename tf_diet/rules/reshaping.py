@@ -10,7 +10,8 @@ import numpy as np
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.operation import Config
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 
 Shape = Sequence[int | None]
 Segment = tuple[range, range]

@@ -13,7 +13,8 @@ from tf_diet.arrays import Array
 from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
 from tf_diet.graph.operation import Args, Config, Kwargs
-from tf_diet.graph.rule import Fresh, Rule, Signature, register_rule
+from tf_diet.graph.rule import Fresh, Rule, Signature
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.elementwise import constant
 from tf_diet.rules.outcomes import freeze, pinned
 

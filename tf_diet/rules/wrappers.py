@@ -11,7 +11,8 @@ import numpy as np
 from tf_diet.graph.calls import Call, TensorSpec
 from tf_diet.graph.labels import Labels, Vector
 from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
-from tf_diet.graph.rule import Fresh, register_rule
+from tf_diet.graph.rule import Fresh
+from tf_diet.graph.rule_table import register_rule
 from tf_diet.rules.contraction import bound
 from tf_diet.rules.nested import (
     Composed,

@@ -18,16 +18,12 @@ import keras
 import numpy as np
 
 from tf_diet.data.for_keras import first_batch
-from tf_diet.errors import DietError
+from tf_diet.errors import DivergedError
 from tf_diet.training.checkpoint import Checkpoint
 from tf_diet.training.examples import Examples
 from tf_diet.training.view import TrainingView
 
 MakeCallbacks = Callable[[], Sequence[keras.callbacks.Callback]]
-
-
-class DivergedError(DietError, ArithmeticError):
-    """A loss that is not a number, or without bound."""
 
 
 @dataclass(frozen=True, order=True)

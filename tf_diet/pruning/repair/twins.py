@@ -16,7 +16,8 @@ from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Mask, take, touches, union
 from tf_diet.graph.linear_form import LinearForm
 from tf_diet.graph.operation import Operation, Variable
-from tf_diet.graph.rule import own_variables, rule_for
+from tf_diet.graph.rule import own_variables
+from tf_diet.graph.rule_table import rule_for
 from tf_diet.rules.convolution import channel_axis
 
 Twins = tuple[Call, Call]
