@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Does a large DDSP train, and how: schedules compared on held-out recordings.
 
-    tf-diet render-notes --out notes --programs 40-42 56 65 68 71 73
+    tf-diet render-notes -o notes --programs 40-42,56,65,68,71,73
     python benchmarks/ddsp_training.py prepare notes notes.npz
     python benchmarks/ddsp_training.py train notes.npz out.jsonl \
         --preset paper --rate 1e-3 --warmup 500 --steps 4000

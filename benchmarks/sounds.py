@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Instruments from two cores: the small models trained, judged and played.
 
-    tf-diet render-notes --out notes --programs 40-42 56 65 68 71 73
+    tf-diet render-notes -o notes --programs 40-42,56,65,68,71,73
     python benchmarks/sounds.py train ddsp notes runs out.jsonl
     python benchmarks/sounds.py speed runs out.jsonl
     python benchmarks/sounds.py show out.jsonl docs/results/sounds.md

@@ -2,7 +2,7 @@
 """A lottery on real notes: a small DDSP synthesiser, violin and flute.
 
     python examples/lottery_ddsp.py --folder runs/violin --rounds 5
-    tf-diet lottery examples/lottery_ddsp.py:build --folder runs/violin
+    tf-diet lottery examples/lottery_ddsp.py:build -o runs/violin
     tf-diet sweep docs/results/resets.yaml
 
 `build` is what the two commands call; killed, each goes on where it was.
