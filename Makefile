@@ -18,7 +18,7 @@ KERAS := $(shell sed -n 's/^ *keras>=//p' setup.cfg)
 # On JAX every operation is compiled for every shape: hours for deep models.
 CORE_TESTS := tests/criteria tests/graph tests/rules tests/pruning tests/laws \
 	--ignore=tests/laws/test_deep_applications.py
-JAX_TESTS ?= $(CORE_TESTS)
+JAX_TESTS ?= $(CORE_TESTS) tests/data
 
 .PHONY: setup demo test test-jax test-oldest lint docs notebooks
 

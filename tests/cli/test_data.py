@@ -14,7 +14,9 @@ import soundfile
 from command_line import run
 
 from tf_diet.cli import app, results
-from tf_diet.cli.data import inputs_of, read_data, read_sounds
+from tf_diet.cli.data import read_data, read_sounds
+from tf_diet.data.inputs import Inputs
+from tf_diet.data.reader import read
 from tf_diet.errors import InputError
 
 MODULE = """
@@ -105,9 +107,11 @@ def test_named_inputs_stay_named(held):
 @pytest.mark.parametrize("name", ["data.npz", "data.npy", "forms.py:x_alone"])
 def test_one_array_is_that_of_the_one_input(held, name):
     model = keras.models.load_model(held / "net.keras")
-    found = inputs_of(read_data(str(held / name), "net.keras"), model)
-    assert list(found) == [model.inputs[0].name]
-    assert found[model.inputs[0].name].shape == (80, 5)
+    inputs = Inputs.of(model, "Calibration data")
+    found = read(
+        read_data(str(held / name), "net.keras"), inputs, targets=False
+    )
+    assert [array.shape for array in found.x] == [(80, 5)]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,12 @@ def moving(seed, frames=FRAMES):
 
 
 @pytest.fixture(scope="session")
+def melody():
+    """A function of a seed and a number of frames."""
+    return moving
+
+
+@pytest.fixture(scope="session")
 def model():
     keras.utils.set_random_seed(3)
     return decoder()

@@ -19,7 +19,7 @@ that returns such arrays; or a folder of sounds, for a model in the folder that
 
 from typing import TYPE_CHECKING, Any
 
-from tf_diet.cli.data import add_data, inputs_of, read_data
+from tf_diet.cli.data import add_data, read_data
 from tf_diet.cli.models import check_model_file, load_model
 from tf_diet.cli.parsing import add_json, add_output
 from tf_diet.errors import InputError
@@ -85,7 +85,7 @@ def run(args: Any) -> dict[str, Any]:
     settings: dict[str, int] = {}
     data = None
     if args.data:
-        data = inputs_of(read_data(args.data, source), model)
+        data = read_data(args.data, source)
     synth = [x for x in model.layers if isinstance(x, Synthesizer)]
     if args.sketch and not synth:
         raise InputError(
@@ -140,10 +140,11 @@ def _decoder(
             int(x.shape[-1]) for x in net.inputs if x.name == "instrument"
         ),
     }
-    if isinstance(data, dict) and {"f0", "loudness"} <= set(data):
+    x = data[0] if isinstance(data, tuple) else data
+    if isinstance(x, dict) and {"f0", "loudness"} <= set(x):
         data = {
-            "pitch": np.asarray(PitchScale()(data["f0"])),
-            "level": np.asarray(LevelScale()(data["loudness"])),
-            **{k: v for k, v in data.items() if k == "instrument"},
+            "pitch": np.asarray(PitchScale()(x["f0"])),
+            "level": np.asarray(LevelScale()(x["loudness"])),
+            **{k: v for k, v in x.items() if k == "instrument"},
         }
     return net, settings, data

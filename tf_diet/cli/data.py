@@ -3,7 +3,6 @@
 
 import os
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +84,6 @@ def read_sounds(word: str) -> Any:
     if isinstance(found, str | os.PathLike):
         return read_source(found)
     return found
-
-
-def inputs_of(data: Any, model: Any) -> Any:
-    """Returns the inputs alone, by name, as calibration takes them.
-
-    Args:
-        data: from `read_data`.
-        model: whose inputs they are.
-    """
-    x = data[0] if isinstance(data, tuple) else data
-    if not isinstance(x, Mapping) and hasattr(x, "shape"):
-        names = [tensor.name for tensor in model.inputs]
-        return dict(zip(names, [x], strict=False))
-    return x
 
 
 def _is_function(word: str) -> bool:

@@ -113,11 +113,13 @@ def to_tflite(
             whose shapes are fixed but for the batch, which becomes 1.
         quantize: "float32" (default), "int8", "int16x8", any other
             registered name, or a function that sets up a converter.
-        calibration: real input, from which a quantization takes its ranges.
-            For a `StreamingModel`: a dict of sequences, (time, features) or
-            (sequences, time, features), or an iterable of such dicts; the
-            model is run over them and its states are taken from that run.
-            Otherwise: an iterable of dicts with every input of one call.
+        calibration: real input, from which a quantization takes its ranges:
+            arrays, `(x, y)`, a dict by input name, a `tf.data.Dataset`, a
+            `PyDataset`, an iterable of batches or examples, or a function
+            that returns one. About 1,000 examples are taken, spread evenly
+            over all. For a `StreamingModel` examples are sequences, (time,
+            features) or (sequences, time, features); the model is run over
+            them and its states are taken from that run.
 
     Returns:
         The model as bytes, with its inputs, outputs and states.
