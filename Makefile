@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make demo   set up, then the main job on the sounds that ship
 # make test   set up, then every test
+# make test-fast    what a change may break, in three minutes
 # make test-jax     the core's tests on the JAX backend
 # make test-oldest  the same on the oldest Keras that setup.cfg admits
 # make lint   style, types and the import order of the rooms
@@ -20,7 +21,7 @@ CORE_TESTS := tests/criteria tests/graph tests/rules tests/pruning tests/laws \
 	--ignore=tests/laws/test_deep_applications.py
 JAX_TESTS ?= $(CORE_TESTS) tests/data
 
-.PHONY: setup demo test test-jax test-oldest lint docs notebooks
+.PHONY: setup demo test test-fast test-jax test-oldest lint docs notebooks
 
 setup: $(VENV)/.ready
 
@@ -34,6 +35,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: setup
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-jax: setup
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(JAX_TESTS)
