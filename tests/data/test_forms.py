@@ -290,6 +290,23 @@ def test_inputs_are_found_by_name_and_place(form):
         assert scales[0] == pytest.approx(scales[1])
 
 
+def test_inputs_inside_one_another(tmp_path):
+    keras.utils.set_random_seed(2)
+    sizes = {"a": 6, "b": 1, "two": 1}
+    a, b, c = (keras.Input((n,), name=name) for name, n in sizes.items())
+    h = keras.layers.Concatenate()([a, b, c])
+    h = keras.layers.Dense(8, "relu", name="h")(h)
+    net = keras.Model({"one": [a, b], "two": c}, keras.layers.Dense(1)(h))
+    net.compile("adam", "mse")
+    column = COLUMN[:, None]
+    data = ({"one": [X, column], "two": column}, Y)
+    assert tf_diet.plan(net, data, rate=0.3).reached >= 0.3
+    assert tf_diet.plan(net, rate=0.3, criterion="magnitude").reached >= 0.3
+    kept = tf_diet.plan(net, iter([data]), rate=0.3).kept_units
+    assert kept == tf_diet.plan(net, data, rate=0.3).kept_units
+    assert loss_of(net, [data]) == pytest.approx(loss_of(net, data), rel=1e-4)
+
+
 def test_arrays_for_each_input_are_no_targets():
     with pytest.raises(InputError, match="lacks targets"):
         tf_diet.plan(two(), [X, COLUMN[:, None]], rate=0.3)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tf_diet.arrays import Array, Ints
-from tf_diet.data.inputs import Inputs
+from tf_diet.data.inputs import Inputs, is_nested
 from tf_diet.data.reader import read
 from tf_diet.errors import InputError
 from tf_diet.graph.calls import Walk
@@ -73,13 +73,13 @@ def inputs_of(walked: Walk, what: str = "Calibration data") -> Inputs:
     own = walked.input_structure
     names = dict(zip(walked.inputs, walked.input_names, strict=True))
     keys = {}
-    if isinstance(own, Mapping):
+    if isinstance(own, Mapping) and not is_nested(own):
         # They may differ from the names.
         keys = {names[slot.key]: str(key) for key, slot in own.items()}
     return Inputs(
         walked.input_names,
         tuple(walked.tensors[key].shape for key in walked.inputs),
         keys,
-        isinstance(own, Mapping | list | tuple),
+        own if isinstance(own, Mapping | list | tuple) else None,
         what,
     )

@@ -23,7 +23,8 @@ class Inputs:
         shapes: of the inputs, the batch axis first.
         keys: of the model's own dict, by the name of the input, where the
             model takes a dict; they may differ from the names.
-        structured: the model takes one input in a list or dict of one.
+        structure: in which the model takes them, with anything for leaves;
+            None for one tensor by itself.
         what: the data is called, at the beginning of messages.
         exact: a dict may hold nothing but the inputs.
         targets: the loss of the model needs targets.
@@ -32,7 +33,7 @@ class Inputs:
     names: tuple[str, ...]
     shapes: tuple[Shape, ...]
     keys: Mapping[str, str] = field(default_factory=dict)
-    structured: bool = False
+    structure: Any = None
     what: str = "Calibration data"
     exact: bool = False
     targets: bool = False
@@ -58,13 +59,13 @@ class Inputs:
             return None
         own = None if isinstance(model, keras.Sequential) else model.input
         keys = {}
-        if isinstance(own, Mapping):
+        if isinstance(own, Mapping) and not is_nested(own):
             keys = {tensor.name: str(key) for key, tensor in own.items()}
         return cls(
             tuple(tensor.name for tensor in tensors),
             tuple(tuple(tensor.shape) for tensor in tensors),
             keys,
-            isinstance(own, Mapping | list | tuple),
+            own if isinstance(own, Mapping | list | tuple) else None,
             what,
             targets=getattr(model, "loss", None) is not None,
         )
@@ -78,17 +79,22 @@ class Inputs:
         Raises:
             InputError: inputs are missing or too many.
         """
+        if is_nested(self.structure) and is_nested(x):
+            return self._counted(keras.tree.flatten(x))
         if isinstance(x, Mapping):
             return self._by_name(x)
         values = list(x) if isinstance(x, list | tuple) else [x]
         if len(self.names) == 1 and len(values) != 1:
             # Numbers in lists are one array.
             values = values if all(map(is_array, values)) else [x]
-        if len(values) != len(self.names) or x is None:
+        return self._counted([] if x is None else values)
+
+    def _counted(self, values: list[Any]) -> list[Any]:
+        if len(values) != len(self.names):
             raise InputError(
                 f"The model has {len(self.names)} inputs: "
                 f"{', '.join(self.names)}. Received: {self.inside} for "
-                f"{0 if x is None else len(values)}. Pass data=(x, y) with x "
+                f"{len(values)}. Pass data=(x, y) with x "
                 "an array, a list in this order, or a dict by these names."
             )
         return values
@@ -117,9 +123,9 @@ class Inputs:
         if self.keys:
             pairs = zip(self.names, arrays, strict=True)
             return {self.keys[name]: array for name, array in pairs}
-        if len(arrays) == 1 and not self.structured:
-            return arrays[0]
-        return list(arrays)
+        if self.structure is None:
+            return arrays[0] if len(arrays) == 1 else list(arrays)
+        return keras.tree.pack_sequence_as(self.structure, list(arrays))
 
     def single(self, shapes: Sequence[Sequence[int | None]]) -> bool:
         """Says whether these are the shapes of one example, not of a batch.
@@ -184,6 +190,15 @@ class Inputs:
                 f"{array.dtype}. Convert it to float32."
             )
         check_finite(f"{self.what} for {where}", array)
+
+
+def is_nested(structure: Any) -> bool:
+    """Says whether a list, tuple or dict holds others of its kind."""
+    kinds = (Mapping, list, tuple)
+    values = structure.values() if isinstance(structure, Mapping) else structure
+    return isinstance(structure, kinds) and any(
+        isinstance(value, kinds) for value in values
+    )
 
 
 def is_array(value: Any) -> bool:
