@@ -8,7 +8,7 @@ from keras import layers
 
 from tf_diet.convert.streaming import StreamingModel, to_streaming
 from tf_diet.errors import InputError, StreamingError, UnsupportedModelError
-from tf_diet.graph import rule
+from tf_diet.graph import rule_table
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.rule import Rule, Signature
 from tf_diet.models import WaveNetConfig, wavenet
@@ -289,7 +289,7 @@ def test_a_wrong_rule_is_found_out(monkeypatch):
         def signature(self, call, inputs, fresh):
             return Signature(outputs=[Labels.none(3)])
 
-    monkeypatch.setitem(rule._RULES, Cumulative, Careless())
+    monkeypatch.setitem(rule_table._RULES, Cumulative, Careless())
     x = keras.Input((None, 3), name="audio")
     model = keras.Model(x, Cumulative(name="sum")(x))
     with pytest.raises(StreamingError, match=r"'sum'.*Received: a difference"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from tf_diet.graph import rule as filing
+from tf_diet.graph import rule_table as filing
 from tf_diet.graph.build import build
 from tf_diet.graph.labels import Partition
 from tf_diet.testing import assert_law

@@ -9,7 +9,7 @@ import pytest
 from keras import layers, ops
 
 from tf_diet.errors import PlanError
-from tf_diet.graph import rule as rules
+from tf_diet.graph import rule_table as rules
 from tf_diet.graph.labels import Labels
 from tf_diet.testing import assert_law
 

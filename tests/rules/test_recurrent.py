@@ -292,9 +292,9 @@ def test_a_cell_with_a_rule_of_its_own(monkeypatch):
 
 
 def _rules():
-    from tf_diet.graph import rule
+    from tf_diet.graph import rule_table
 
-    return dict(rule._RULES)
+    return dict(rule_table._RULES)
 
 
 def test_one_cell_twice_in_a_stack_stays_one():
