@@ -84,7 +84,15 @@ def first_batch(data: Any) -> tuple[Any, Any, Any]:
     else:
         batch = next(iter(data))
     parts = parts_of(batch, None)
-    return parts.x, parts.y, parts.weight
+    found = (parts.x, parts.y, parts.weight)
+    if keras.backend.backend() != "tensorflow":
+        # Its tensors and tables mean nothing to another backend.
+        found = keras.tree.map_structure(_own, found)
+    return found
+
+
+def _own(leaf: Any) -> Any:
+    return None if leaf is None else np.asarray(leaf)
 
 
 def _head(leaf: Any) -> Any:
