@@ -13,6 +13,8 @@ from run_notebooks import digest, run
 
 from tf_diet.cli import app
 
+pytestmark = pytest.mark.slow
+
 PAGES = pages()
 CODE = re.compile(r"^(\$ |tf-diet |pip |make |import |from \w+ import )", re.M)
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))

@@ -15,6 +15,8 @@ from tf_diet import extensions
 from tf_diet.errors import InputError
 from tf_diet.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 REGISTRIES = {
     name: thing
     for name, thing in vars(extensions).items()

@@ -13,6 +13,8 @@ import pytest
 
 import tf_diet
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

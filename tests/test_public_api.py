@@ -108,6 +108,7 @@ def test_import_is_light():
     assert python(f"import sys, tf_diet; print({HEAVY})") == "[]"
 
 
+@pytest.mark.slow
 def test_the_core_brings_no_tensorflow_of_its_own():
     found = python(
         f"import sys, tf_diet; tf_diet.prune; tf_diet.LotteryDiet;"
@@ -145,6 +146,7 @@ def test_without_a_backend_one_message_says_what_to_install(tmp_path):
     assert "pip install 'tf_diet[jax]'" in said
 
 
+@pytest.mark.slow
 def test_jax_is_taken_where_it_alone_is_installed(tmp_path):
     script = WITHOUT.format(gone={"tensorflow"}) + (
         "import tf_diet; tf_diet.prune; import keras;"

@@ -23,6 +23,7 @@ def fundamental(audio, low=300, high=700):
     return features.fundamental(audio, RATE, HOP, low=low, high=high)
 
 
+@pytest.mark.slow
 def test_pitch_of_a_tone():
     f0, voiced = fundamental(tone(440))
     assert f0.shape == voiced.shape == (60,)

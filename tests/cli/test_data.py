@@ -80,6 +80,7 @@ def pruned(capsys, held, *options):
     return json.loads((held / "plan.json").read_text())["kept_units"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["{}/forms.py:pair", "{}/forms.py:batches"])
 def test_functions_and_files_of_the_same_data_are_the_same(capsys, held, word):
     units = pruned(capsys, held, "--data", held / "data.npz")
@@ -158,6 +159,7 @@ def out_and_err(capsys, *argv):
     return captured.out, captured.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quiet", [False, True])
 def test_nothing_but_json_is_on_standard_output(held, tmp_path, capsys, quiet):
     more = ["--json", "-", *(["--quiet"] if quiet else [])]
@@ -194,6 +196,7 @@ def test_nothing_but_json_is_on_standard_output(held, tmp_path, capsys, quiet):
     ]
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_printed_can_be_applied(held, tmp_path, capsys):
     model = held / "net.keras"
     options = ("--rate", "0.4", "--criterion", "magnitude", "--dry-run")

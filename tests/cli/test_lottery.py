@@ -8,6 +8,8 @@ from command_line import run
 
 from tf_diet.lottery.run import Run
 
+pytestmark = pytest.mark.slow
+
 BUILD = """
 import keras
 import numpy as np

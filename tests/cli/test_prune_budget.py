@@ -138,6 +138,7 @@ def test_help_teaches_goals_scopes_and_scalings(capsys):
         assert words in text
 
 
+@pytest.mark.slow
 def test_repair_changes_what_is_written(saved, tmp_path, capsys):
     x = np.random.default_rng(0).normal(
         size=(64, *keras.models.load_model(saved).input_shape[1:])

@@ -69,6 +69,7 @@ def run_folder(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_imports_nothing_heavy(command):
     code, text, heavy = started(command, "--help")
@@ -76,6 +77,7 @@ def test_help_of_a_command_imports_nothing_heavy(command):
     assert f"usage: tf-diet {command}" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -18,6 +18,8 @@ from tf_diet.lottery.build_functions import built
 from tf_diet.lottery.run_folder import RunFolder
 from tf_diet.lottery.sweep import Sweep, grid, sweep
 
+pytestmark = pytest.mark.slow
+
 NETS = """
 import time
 

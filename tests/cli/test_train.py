@@ -13,6 +13,8 @@ from tf_diet.models import trainer
 from tf_diet.models.families import ddsp as kinds
 from tf_diet.models.families import families
 
+pytestmark = pytest.mark.slow
+
 NOTES = ("C4", "Cs4", "D4", "Ds4", "E4", "F4", "Fs4", "G4", "Gs4", "A4")
 SING = ["channels=8", "latent=4", "samples=8192", "rewrites=1"]
 SIZES = {

@@ -208,6 +208,7 @@ LOTTERY = [
 RUNS = [["a"], ["b"], ["--plot", "x.png"], ["--best"], ["--json", "-"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "groups"),
     [

@@ -9,6 +9,8 @@ from tf_diet.convert import calibration
 from tf_diet.convert.calibration import steps
 from tf_diet.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 def walked(streaming, sequences):
     """Every step of some sequences, run one by one."""

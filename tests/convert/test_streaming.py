@@ -73,6 +73,7 @@ def gap(model, streaming, frames=40):
     return np.abs(streaming.run({"audio": x}) - wanted).max()
 
 
+@pytest.mark.slow
 def test_frames_beside_samples_last_for_many_steps():
     config = WaveNetConfig(
         cycles=2,
@@ -111,12 +112,14 @@ def test_states_before_repeated_steps_are_refused():
         to_streaming(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_step_equals_offline(case):
     model = built(case)
     assert gap(model, to_streaming(model)) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", ["gru", "lstm", "grouped convolution", "gated convolutions"]
 )
@@ -125,6 +128,7 @@ def test_several_frames_a_call(case):
     assert gap(model, to_streaming(model, frame=4)) < 1e-5
 
 
+@pytest.mark.slow
 def test_decoder_over_a_whole_note(streaming, sequences, offline):
     assert np.abs(streaming.run(sequences) - offline).max() < 1e-5
 
@@ -150,6 +154,7 @@ def test_steps_go_on_where_the_last_one_ended(streaming, sequences, offline):
     assert np.abs(alone - offline[-1]).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_saves_and_reloads(tmp_path, streaming, sequences):
     streaming.save(tmp_path / "step.keras")
     again = StreamingModel.load(tmp_path / "step.keras", sample_rate=16000)
@@ -172,6 +177,7 @@ def test_the_model_is_left_alone():
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_a_sequential_model():
     model = keras.Sequential(
         [
@@ -200,6 +206,7 @@ def test_a_fixed_length_and_a_vector_for_the_whole_sequence():
     assert [r.shape for r in results.values()] == [(5, 6), (5, 4)]
 
 
+@pytest.mark.slow
 def test_classes_in_time():
     x = keras.Input((None,), dtype="int32", name="classes")
     model = keras.Model(x, gru(layers.Embedding(8, 3)(x)))

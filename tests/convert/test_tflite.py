@@ -27,6 +27,7 @@ def names(details):
     return [d.name for d in details]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", LIMITS)
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_equals_keras_over_a_note(
@@ -64,6 +65,7 @@ def adversarial():
     return keras.Model([first, second, state], [after, out])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", ["float32", "int16x8"])
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_order_is_kept(runner, quantize):
@@ -138,6 +140,7 @@ def cell():
     return keras.Model([x, state], [y, named(after)])
 
 
+@pytest.mark.slow
 def test_unifying_changes_scales_and_not_results(monkeypatch):
     rng = np.random.default_rng(1)
     calls = [
@@ -171,6 +174,7 @@ def test_unifying_changes_scales_and_not_results(monkeypatch):
                 np.testing.assert_allclose(one, other, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_nothing_is_printed(streaming, calibration, capfd):
     lite = to_tflite(streaming, "int8", calibration)
     LiteRTRunner(lite)
@@ -178,6 +182,7 @@ def test_nothing_is_printed(streaming, calibration, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_quantization_of_ones_own(monkeypatch, streaming, calibration):
     monkeypatch.setattr(quantization.quantizations, "_entries", {})
 
@@ -226,6 +231,7 @@ def test_bad_calibration_of_a_plain_model(calls, message):
         to_tflite(cell(), "int16x8", calls)
 
 
+@pytest.mark.slow
 def test_batches_of_sequences_calibrate_too(streaming, calibration):
     batch = {
         name: np.stack([one[name] for one in calibration])

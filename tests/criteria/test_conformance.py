@@ -13,6 +13,8 @@ import tf_diet
 from tf_diet.criteria import criteria, get, rank
 from tf_diet.graph.build import build
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 24
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "criteria.md"
 

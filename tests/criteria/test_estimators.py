@@ -17,6 +17,8 @@ from tf_diet.criteria.estimators import (
 )
 from tf_diet.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = 5000
 GRID = np.linspace(-8, 8, 4001)
 

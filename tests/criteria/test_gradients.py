@@ -17,6 +17,8 @@ from tf_diet.criteria.accumulation import accumulate
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
 
+pytestmark = pytest.mark.slow
+
 # Keras computes Dense in single precision on JAX, whatever its floatx is.
 SINGLE = keras.backend.backend() == "jax"
 STEP, NEAR = (3e-3, 2e-4) if SINGLE else (1e-5, 1e-8)

@@ -2,7 +2,10 @@
 """The truths that estimators are held against, found in a second way."""
 
 import numpy as np
+import pytest
 from information_panel import panel
+
+pytestmark = pytest.mark.slow
 
 
 def test_truths_are_means_of_the_density_ratio():

@@ -13,6 +13,8 @@ from tf_diet.criteria.observation import Observer
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
 
+pytestmark = pytest.mark.slow
+
 
 def identity(positions, channels):
     """Units that are the channels of the input."""

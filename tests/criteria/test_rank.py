@@ -140,6 +140,7 @@ def synthesiser_data(examples=6, frames=30):
     return x, level * rng.standard_normal(level.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build_model", "data"),
     [

@@ -247,6 +247,7 @@ def chain(copies):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
 @pytest.mark.parametrize(
     "kind", [Magnitude, L2, Lamp, GeometricMedian, Taylor, Obd]

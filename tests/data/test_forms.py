@@ -17,6 +17,8 @@ from tf_diet.lottery.diet import LotteryDiet, loss_of
 from tf_diet.lottery.resets import NoReset
 from tf_diet.lottery.schedules import ConstantRate
 
+pytestmark = pytest.mark.slow
+
 SIZE, BATCH = 48, 16
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(SIZE, 6)).astype("float32")

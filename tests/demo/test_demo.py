@@ -14,6 +14,8 @@ from tf_diet.demo.job import run_demo
 from tf_diet.demo.recipe import Recipe
 from tf_diet.errors import RunFolderError
 
+pytestmark = pytest.mark.slow
+
 TOY = replace(
     Recipe().quick(), hidden=24, rounds=2, static_epochs=1, latency_runs=20
 )

@@ -14,6 +14,8 @@ import pytest
 
 from tf_diet.convert.tflite import to_tflite
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "examples/raspberry_pi/measure_latency.py"
 
 

@@ -5,6 +5,8 @@ import pytest
 import zoo
 from architectures import check_architecture
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"MobileNetV2": (9128, 25), "ResNet50": (11456, 37)}
 
 

@@ -11,6 +11,8 @@ from tf_diet.graph.build import build
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_kept, randomise
 
+pytestmark = pytest.mark.slow
+
 register = keras.saving.register_keras_serializable("tests")
 
 

@@ -8,6 +8,8 @@ import pytest
 import zoo
 from architectures import check_architecture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", sorted(zoo.DEEP))
 def test_law(name, tmp_path):

@@ -10,6 +10,8 @@ from tf_diet.graph.build import build
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_kept
 
+pytestmark = pytest.mark.slow
+
 RATES = (0.3, 0.7)
 DENSE = layers.Dense
 

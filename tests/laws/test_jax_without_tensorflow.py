@@ -8,6 +8,8 @@ import sys
 import graphs
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BLOCK = """
 import sys
 

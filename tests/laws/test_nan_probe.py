@@ -17,6 +17,8 @@ from tf_diet.graph.calls import replay
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import random_inputs, random_kept, randomise
 
+pytestmark = pytest.mark.slow
+
 # Not every backend's maximum lets NaN through.
 STAND_INS = {
     layers.MaxPooling1D: layers.AveragePooling1D,

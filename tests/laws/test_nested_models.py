@@ -14,6 +14,8 @@ from tf_diet.pruning.remake import remake
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_inputs, random_kept, randomise
 
+pytestmark = pytest.mark.slow
+
 DENSE = layers.Dense
 
 

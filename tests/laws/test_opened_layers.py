@@ -13,6 +13,8 @@ from tf_diet.graph.walk import walk
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_kept, randomise
 
+pytestmark = pytest.mark.slow
+
 Dense, Model, Input = layers.Dense, keras.Model, keras.Input
 
 

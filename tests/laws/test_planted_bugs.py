@@ -13,6 +13,8 @@ from tf_diet.graph import rule_table as rules
 from tf_diet.graph.labels import Labels
 from tf_diet.testing import assert_law
 
+pytestmark = pytest.mark.slow
+
 Dense = layers.Dense
 BUGS = {}
 

@@ -9,6 +9,8 @@ import tf_diet
 from tf_diet.graph.build import build
 from tf_diet.testing import assert_law, random_inputs, random_kept, randomise
 
+pytestmark = pytest.mark.slow
+
 MIXED = ["small_convnet", "recurrent_mix", "squeeze_and_excite", "tiny_wavenet"]
 
 

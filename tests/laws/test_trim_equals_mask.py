@@ -10,6 +10,8 @@ from tf_diet.graph.build import build
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_kept, randomise
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("name", graphs.SMALL)

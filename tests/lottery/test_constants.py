@@ -12,6 +12,8 @@ import tf_diet
 from tf_diet.lottery.masking import read_masks
 from tf_diet.lottery.run_folder import Round, RunFolder
 
+pytestmark = pytest.mark.slow
+
 KERNELS = 2 * 32 * 17
 
 

@@ -17,6 +17,8 @@ from tf_diet.lottery.schedules import ConstantRate
 from tf_diet.pruning.budget import Budget
 from tf_diet.pruning.limits import Limits
 
+pytestmark = pytest.mark.slow
+
 
 class Epochs(keras.utils.PyDataset):
     """Batches that depend on epoch and index alone."""

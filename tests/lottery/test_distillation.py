@@ -13,6 +13,8 @@ from tf_diet.errors import InputError
 from tf_diet.lottery.distillation import Distillation
 from tf_diet.pruning.limits import Limits
 
+pytestmark = pytest.mark.slow
+
 
 def classes(seed):
     x, y = small.data(seed)

@@ -20,6 +20,8 @@ from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder
 from tf_diet.training import loop as training
 
+pytestmark = pytest.mark.slow
+
 
 class Killed(BaseException):
     """Nothing catches it, as nothing catches a kill."""

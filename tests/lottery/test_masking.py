@@ -13,6 +13,8 @@ from tf_diet.lottery.resets import NoReset, Rewind
 from tf_diet.lottery.schedules import ConstantRate, UntilBudget
 from tf_diet.pruning.budget import Budget
 
+pytestmark = pytest.mark.slow
+
 
 def kernels(net):
     return {v.path: np.array(v) for v in net.trainable_variables if v.ndim > 1}

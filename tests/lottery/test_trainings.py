@@ -15,6 +15,8 @@ from tf_diet.lottery.schedules import ConstantRate, Listed, UntilError
 from tf_diet.training.learning_rates import scale
 from tf_diet.training.view import TrainingView
 
+pytestmark = pytest.mark.slow
+
 
 def weights(net):
     return [np.array(value) for value in net.get_weights()]

@@ -9,6 +9,8 @@ from keras import ops
 
 from tf_diet.lottery.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 class Stop(BaseException):
     """Nothing catches it, as nothing catches a kill."""

@@ -108,6 +108,7 @@ def test_the_folder_is_complete(tmp_path, model_files):
     assert "$" not in readme.replace("$PATH", "")
 
 
+@pytest.mark.slow
 def test_the_sketch_plays_what_python_plays(
     tmp_path, model_files, build, run_program
 ):
@@ -142,6 +143,7 @@ def test_the_sketch_plays_what_python_plays(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "output",
     [
@@ -164,6 +166,7 @@ def test_every_output_compiles_and_plays(
     assert "x real time" in run_program(program, 101)
 
 
+@pytest.mark.slow
 def test_the_installed_library_is_the_other_layout(
     tmp_path, model_files, compiled, library, run_program
 ):
@@ -182,6 +185,7 @@ def test_the_installed_library_is_the_other_layout(
     assert "x real time" in run_program(program, 101)
 
 
+@pytest.mark.slow
 def test_a_failing_status_is_printed_and_stops(tmp_path, build):
     model = FakeModel()
     files = model.write(tmp_path / "model")
@@ -199,6 +203,7 @@ def test_a_failing_status_is_printed_and_stops(tmp_path, build):
     assert "x real time" not in done.stdout
 
 
+@pytest.mark.slow
 def test_an_unknown_input_stops(tmp_path, build):
     model = FakeModel()
     model.inputs[3].name = "vibrato"

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from fake_step_model import FakeModel
 
+pytestmark = pytest.mark.slow
+
 HOST = Path(__file__).parent / "host"
 
 

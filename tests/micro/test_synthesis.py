@@ -94,6 +94,7 @@ def test_equals_float64_over_two_seconds(render, part):
     )
 
 
+@pytest.mark.slow
 def test_harmonics_stay_exact_over_a_minute(render):
     frames = make_frames(60.0, RATE, HOP, HARMONICS, BANDS)
     got = render("harmonics", frames)
@@ -102,6 +103,7 @@ def test_harmonics_stay_exact_over_a_minute(render):
 
 
 # Odd sizes: groups of four and pairs of harmonics do not divide them.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes",
     [(1, 64, 2), (7, 33, 9), (60, 250, 65), (5, 3, 33), (4, 1, 5)],
@@ -164,6 +166,7 @@ def test_cross_compiles(core, library, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(7, 33, 9), (4, 1, 5), (2, 6, 2)])
 def test_no_undefined_behaviour(sizes, compiled, run_program, tmp_path):
     flags = [

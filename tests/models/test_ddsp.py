@@ -14,6 +14,8 @@ from tf_diet.audio.synthesis import synthesize
 from tf_diet.errors import InputError
 from tf_diet.models import DDSPConfig, ddsp, decoder, static_envelope
 
+pytestmark = pytest.mark.slow
+
 TINY = DDSPConfig.preset("tiny", instruments=2)
 
 

@@ -10,6 +10,8 @@ from tf_diet.audio.losses import MultiScaleSpectralLoss
 from tf_diet.models import DDSPConfig, ddsp, decoder
 from tf_diet.testing import assert_law
 
+pytestmark = pytest.mark.slow
+
 CONFIG = DDSPConfig(
     hidden=14,
     mlp_layers=2,

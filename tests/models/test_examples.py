@@ -33,6 +33,8 @@ from tf_diet.models.examples import (
     wavenet_examples,
 )
 
+pytestmark = pytest.mark.slow
+
 HOW = Settings(sample_rate=8000, hop=80, mel_hop=80, seconds=0.4)
 NET = WaveNetConfig(
     cycles=2,

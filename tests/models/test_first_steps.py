@@ -23,6 +23,8 @@ from tf_diet.models import (
 )
 from tf_diet.models.sing_network import latent_distance, symbols
 
+pytestmark = pytest.mark.slow
+
 WAVENET = WaveNetConfig(
     cycles=1,
     layers=3,

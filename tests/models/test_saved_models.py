@@ -21,6 +21,8 @@ from tf_diet.models import (
     wavenet,
 )
 
+pytestmark = pytest.mark.slow
+
 # Where the layers stood, by the first of the modules that they are in now.
 BEFORE = {
     "tf_diet.models.ddsp_network": "tf_diet.models.ddsp",

@@ -19,6 +19,8 @@ from tf_diet.models.sing_network import (
 )
 from tf_diet.testing import assert_law
 
+pytestmark = pytest.mark.slow
+
 MINI = SINGConfig(
     channels=24,
     latent=6,

@@ -11,6 +11,8 @@ from tf_diet.errors import InputError, RunFolderError
 from tf_diet.models import Trained, train
 from tf_diet.models.families import families
 
+pytestmark = pytest.mark.slow
+
 NOTES = ("C4", "D4", "E4", "F4", "G4", "A4")
 SIZES = {"hidden": 8, "gru_units": 8, "harmonics": 6, "noise_bands": 5}
 

@@ -13,6 +13,8 @@ from tf_diet.audio import mu_law
 from tf_diet.errors import InputError
 from tf_diet.models import WaveNetConfig, wavenet
 
+pytestmark = pytest.mark.slow
+
 TINY = WaveNetConfig(
     cycles=1,
     layers=3,

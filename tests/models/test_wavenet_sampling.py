@@ -11,6 +11,8 @@ from tf_diet.errors import InputError
 from tf_diet.models import WaveNetConfig, wavenet
 from tf_diet.models.wavenet_sampling import cached_logits, generate
 
+pytestmark = pytest.mark.slow
+
 CONFIG = WaveNetConfig(
     cycles=2,
     layers=4,

@@ -43,6 +43,7 @@ def drawn(seed):
 
 
 # Keras says of some that masks are lost.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*destroy the mask:UserWarning")
 @given(
     number=st.integers(0, 11),
@@ -154,6 +155,7 @@ def test_limits_hold_where_they_are_given():
     assert tf_diet.plan(model, remove={"hidden": range(8)}, limits=kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("remove", "words"),
     [
@@ -246,6 +248,7 @@ def test_the_command_line_takes_units_and_plans(tmp_path, capsys):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [

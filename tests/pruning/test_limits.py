@@ -124,6 +124,7 @@ def test_a_nested_model_stands_for_all_in_it():
     assert width(graph, kept, "backbone/out") == 2
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 999),
     scope=st.sampled_from(["global", "local"]),
@@ -260,6 +261,7 @@ def test_probe_lets_channels_through():
     assert tf_diet.verify(model, small, again) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "words"),
     [

@@ -14,6 +14,8 @@ import pytest
 import tf_diet
 from tf_diet.testing import randomise
 
+pytestmark = pytest.mark.slow
+
 # First without tf_diet, which must not be needed to open what it made.
 SCRIPT = """
 import hashlib, json, pathlib, sys

@@ -147,6 +147,7 @@ def test_layer_that_cannot_be_made_again_is_named():
         tf_diet.prune(model, rate=0.2, criterion="magnitude")
 
 
+@pytest.mark.slow
 def test_compiled_model_keeps_optimizer_state_through_surgery():
     model = graphs.sequential()
     model.compile(keras.optimizers.Adam(1e-2), "mse")

@@ -112,6 +112,7 @@ def combine(model, constant=False):
     model.get_layer("wide").set_weights([kernel, bias])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONSUMERS)
 def test_sums_of_kept_units_are_made_up_for_exactly(kind):
     model = CONSUMERS[kind]()
@@ -122,6 +123,7 @@ def test_sums_of_kept_units_are_made_up_for_exactly(kind):
     assert_mended(model, plan, x, EXACT, 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [k for k in CONSUMERS if k not in ("same", "strided", "no bias")]
 )

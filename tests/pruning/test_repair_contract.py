@@ -19,6 +19,8 @@ from tf_diet.rules.recurrent_forms import InputForm
 from tf_diet.rules.windows import ConvolutionForm
 from tf_diet.testing import randomise
 
+pytestmark = pytest.mark.slow
+
 
 def small_net(last=None):
     """Every kind of consumer, with noise and statistics to disturb."""

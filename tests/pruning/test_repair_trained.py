@@ -11,6 +11,8 @@ import tf_diet
 from tf_diet.models.wavenet_network import WaveNetConfig, wavenet
 from tf_diet.pruning.repair.repair import repair
 
+pytestmark = pytest.mark.slow
+
 
 def classifier():
     x, y = load_digits(return_X_y=True)

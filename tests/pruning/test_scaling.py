@@ -45,11 +45,13 @@ def assert_savings_are_true(graph):
         np.testing.assert_array_equal(got, rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(graphs.SMALL))
 def test_savings_are_those_of_removing_each_unit_alone(name):
     assert_savings_are_true(build(graphs.SMALL[name]()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_savings_on_random_graphs(seed):
     with warnings.catch_warnings():
@@ -143,6 +145,7 @@ def test_fan_in_makes_fresh_layers_of_all_sizes_alike():
     assert spread(scalings.get("fan_in")(values, graph)) < spread(values) / 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "attribute"),
     [

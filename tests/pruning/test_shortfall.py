@@ -153,6 +153,7 @@ LIMITS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(
     number=st.integers(0, 15),
     limits=LIMITS,
@@ -192,6 +193,7 @@ def test_the_rate_that_is_offered_works_and_is_the_largest(
     assert more >= 1 or tf_diet.plan(model, rate=more, **how).not_reached
 
 
+@pytest.mark.slow
 @given(
     number=st.integers(0, 15),
     limits=LIMITS,
@@ -294,6 +296,7 @@ def test_numbers_of_numpy_are_numbers():
         tf_diet.plan(net(), rate=np.float32(1.5), criterion="random")
 
 
+@pytest.mark.slow
 def test_the_command_line_refuses_and_says_what_to_pass(tmp_path, capsys):
     path, output = tmp_path / "net.keras", tmp_path / "small.keras"
     graphs.small_convnet().save(path)

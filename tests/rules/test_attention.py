@@ -3,10 +3,13 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 
 from tf_diet.graph.build import build
 from tf_diet.testing import assert_law
+
+pytestmark = pytest.mark.slow
 
 
 def units(model):

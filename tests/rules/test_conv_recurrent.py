@@ -7,6 +7,8 @@ from keras import layers
 
 from tf_diet.testing import assert_law
 
+pytestmark = pytest.mark.slow
+
 
 def feature_maps(layer, shape):
     x = keras.Input(shape)

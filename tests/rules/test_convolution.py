@@ -130,6 +130,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_units_of_layers(name):
     make, units = LAYERS[name]
@@ -150,6 +151,7 @@ def data(layer, shape=(6, 6, 4)):
     return keras.Model(x, layers.Dense(2)(layer(x)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "units"),
     [
@@ -170,6 +172,7 @@ def test_what_reads_data_prunes_its_own_filters(make, units):
     assert units_of(data(make())) == units
 
 
+@pytest.mark.slow
 def test_one_dimension_and_three():
     def ends(rank):
         x = keras.Input((5,) * rank + (6,))
@@ -246,6 +249,7 @@ OPERATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operations_let_single_channels_go(name):
     assert units_of(around(OPERATIONS[name])) == {"before": 8}

@@ -11,6 +11,8 @@ from tf_diet.pruning.trim import trim
 from tf_diet.rules import heads
 from tf_diet.testing import assert_law, random_kept
 
+pytestmark = pytest.mark.slow
+
 
 def units(model):
     """Checks the law and returns how many units each group has."""

@@ -71,6 +71,7 @@ EXACT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 def test_single_channels_go(name):
     law(around(EXACT[name]()), 6)
@@ -92,11 +93,13 @@ MOVED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MOVED)
 def test_channels_that_are_not_last(name):
     law(around(MOVED[name](), (12, 6), permute=(2, 1)), 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("groups", "units"), [(1, 0), (2, 2), (3, 3), (6, 6), (-1, 6)]
 )
@@ -124,6 +127,7 @@ PINNED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PINNED)
 def test_statistics_over_channels_keep_them_or_break_the_law(name):
     model = around(PINNED[name]())
@@ -197,6 +201,7 @@ def test_adapted_statistics_survive_saving(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["given", "rescaled", "dropout", "rms"])
 def test_edited_config_survives_saving(name, tmp_path):
     model = around(EXACT[name]())

@@ -153,6 +153,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_recurrent(name):
     if name == "a stack of one" and keras.backend.backend() == "jax":
@@ -352,6 +353,7 @@ def test_planted_bugs_in_a_cell_are_caught(monkeypatch, kernels):
         assert_law(between(GRU(5)))
 
 
+@pytest.mark.slow
 def test_a_state_that_is_not_tied_is_caught(monkeypatch):
     model = between(lambda h: GRU(5, name="rnn")(h, state(h, 5)))
     randomise(model)

@@ -15,6 +15,8 @@ from tf_diet.graph.rule import Rule, Signature
 from tf_diet.graph.rule_table import register_rule, registered, rule_for
 from tf_diet.testing import assert_law, check_rule
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_layer(name):

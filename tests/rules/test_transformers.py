@@ -15,6 +15,8 @@ from tf_diet.testing import (
     randomise,
 )
 
+pytestmark = pytest.mark.slow
+
 WIDTH, LENGTH = 8, 7
 
 

@@ -156,6 +156,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_wrapper(name):
     function, expected = CASES[name]
@@ -220,6 +221,7 @@ def everything():
     return between(function)
 
 
+@pytest.mark.slow
 def test_the_file_of_a_trimmed_model_opens(tmp_path):
     model = everything()
     graph = assert_law(model)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SUPPORT = Path(__file__).parents[1] / "support"
 needs_tfmot = pytest.mark.skipif(
     find_spec("tensorflow_model_optimization") is None,

@@ -13,6 +13,8 @@ from tf_diet.models.trainer import _Best, _Lines
 from tf_diet.training.checkpoint import Checkpoint
 from tf_diet.training.fingerprint import fingerprint
 
+pytestmark = pytest.mark.slow
+
 LINE = {"stage": "model", "epoch": 1, "loss": 2.5, "val_loss": 1.5}
 # The facts of a state as version 0.1.0 wrote them, when all of it lay in
 # tf_diet.lottery and tf_diet.cli.train.
