@@ -115,6 +115,22 @@ def test_one_array_is_that_of_the_one_input(held, name):
     assert [array.shape for array in found.x] == [(80, 5)]
 
 
+def test_conversion_calibrates_with_all_of_them_alike(capsys, held, tmp_path):
+    found = set()
+    for number, name in enumerate(
+        ("data.npz", "data.npy", "forms.py:x_alone", "forms.py:batches")
+    ):
+        folder = tmp_path / str(number)
+        code, text = run(
+            capsys,
+            *("convert", held / "net.keras", "-o", folder),
+            *("--quantize", "int8", "--data", held / name),
+        )
+        assert code == 0, text
+        found.add((folder / "net_int8.tflite").read_bytes())
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [

@@ -17,6 +17,7 @@ that returns such arrays; or a folder of sounds, for a model in the folder that
 'tf-diet train' made.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tf_diet.cli.data import add_data, read_data
@@ -83,9 +84,7 @@ def run(args: Any) -> dict[str, Any]:
 
     model = load_model(source)
     settings: dict[str, int] = {}
-    data = None
-    if args.data:
-        data = read_data(args.data, source)
+    data = read_data(args.data, source) if args.data else None
     synth = [x for x in model.layers if isinstance(x, Synthesizer)]
     if args.sketch and not synth:
         raise InputError(
@@ -127,9 +126,14 @@ def run(args: Any) -> dict[str, Any]:
 def _decoder(
     model: "keras.Model", synth: "Synthesizer", data: Any
 ) -> tuple["keras.Model", dict[str, int], Any]:
-    """Cuts the decoder out and scales its calibration data."""
+    """Cuts the decoder out and scales its calibration data.
+
+    Data may be given for the decoder itself, too.
+    """
     import numpy as np
 
+    from tf_diet.data.inputs import Inputs
+    from tf_diet.data.reader import read
     from tf_diet.models.ddsp_network import LevelScale, PitchScale, decoder
 
     net = decoder(model)
@@ -141,10 +145,14 @@ def _decoder(
         ),
     }
     x = data[0] if isinstance(data, tuple) else data
-    if isinstance(x, dict) and {"f0", "loudness"} <= set(x):
+    if data is not None and not (isinstance(x, Mapping) and "pitch" in x):
+        inputs = Inputs.of(model, "Calibration data")
+        assert inputs is not None
+        arrays = read(data, inputs, targets=False).x
+        held = dict(zip(inputs.names, arrays, strict=True))
         data = {
-            "pitch": np.asarray(PitchScale()(x["f0"])),
-            "level": np.asarray(LevelScale()(x["loudness"])),
-            **{k: v for k, v in x.items() if k == "instrument"},
+            "pitch": np.asarray(PitchScale()(held["f0"])),
+            "level": np.asarray(LevelScale()(held["loudness"])),
+            **{k: v for k, v in held.items() if k == "instrument"},
         }
     return net, settings, data
