@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from tf_diet.arrays import Ints
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.parts import parts
@@ -54,7 +54,7 @@ def randomise(model: keras.Model, seed: int = 0) -> None:
 
 def random_kept(
     graph: ChannelGraph, rate: float, seed: int = 0
-) -> dict[str, NDArray[np.int64]]:
+) -> dict[str, Ints]:
     """Draws units to keep, at a different share in each group.
 
     No group comes below its minimum and no axis is emptied. Equal shares

@@ -11,6 +11,7 @@ from tf_diet.errors import InputError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Vector, union
+from tf_diet.graph.operation import weights_of
 
 _LISTED = 30
 
@@ -25,7 +26,7 @@ def listed(names: Iterable[str], most: int = _LISTED) -> str:
 def weighty(graph: ChannelGraph) -> list[Call]:
     """Returns the calls of layers that have weights."""
     calls = graph.walk.calls
-    return [c for c in calls if getattr(c.operation, "weights", ())]
+    return [c for c in calls if weights_of(c.operation)]
 
 
 def nothing(graph: ChannelGraph, what: str, name: object) -> InputError:

@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import ops
 
+from tf_diet.arrays import Array, Bools
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_method
 from tf_diet.files import replacing
@@ -26,7 +26,7 @@ from tf_diet.lottery.schedules import Schedule
 from tf_diet.pruning.budget import Budget
 from tf_diet.training.saving import save_model
 
-Masks = Mapping[str, npt.NDArray[np.bool_]]
+Masks = Mapping[str, Bools]
 
 
 @register_method()
@@ -169,7 +169,7 @@ def _no_mend(full: keras.Model, small: keras.Model) -> None:
 class _Zeros(keras.constraints.Constraint):
     """Puts masked weights to zero, after another constraint if there is one."""
 
-    def __init__(self, mask: npt.NDArray[np.bool_], other: Any) -> None:
+    def __init__(self, mask: Bools, other: Any) -> None:
         self.mask = mask
         self.other = other
 
@@ -216,7 +216,7 @@ def read_masks(folder: RunFolder, number: int) -> Masks:
         return {path: read[path] for path in read.files}
 
 
-def _below(values: Mapping[str, npt.NDArray[Any]], gone: int) -> Masks:
+def _below(values: Mapping[str, Array], gone: int) -> Masks:
     """Returns masks that leave out the `gone` smallest of all values."""
     flat = np.concatenate([value.ravel() for value in values.values()])
     left = np.ones(flat.size, np.bool_)
@@ -259,9 +259,7 @@ def removable(graph: ChannelGraph, masks: Masks) -> int:
     return found
 
 
-def _left(
-    member: Member, mask: npt.NDArray[np.bool_], units: int
-) -> npt.NDArray[np.bool_]:
+def _left(member: Member, mask: Bools, units: int) -> Bools:
     """Says of which units a weight has something left."""
     other = tuple(axis for axis in range(mask.ndim) if axis != member.axis)
     some = np.asarray(mask.any(axis=other))

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from tf_diet.arrays import Bools
 from tf_diet.errors import InputError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.channels import ChannelGraph
@@ -21,7 +21,7 @@ from tf_diet.graph.names import held_labels, is_named, nothing, weighty
 from tf_diet.graph.parts import parts
 
 Pick: TypeAlias = str | keras.Layer | Callable[[keras.Layer], bool]
-Units = Mapping[str, NDArray[np.bool_]]
+Units = Mapping[str, Bools]
 # Of every group that max_rate says nothing about, 2 % stay, whatever a scope
 # thinks of it: bottlenecks ruin models before the last parameters are gone.
 MAX_RATE = 0.98
@@ -38,7 +38,7 @@ class Bound:
     """
 
     group: str
-    units: NDArray[np.bool_]
+    units: Bools
     least: int
 
 
@@ -161,7 +161,7 @@ class Limits:
 
     def _locked(self, places: "_Places") -> Units:
         """Returns the units that `keep` names."""
-        locked: dict[str, NDArray[np.bool_]] = {}
+        locked: dict[str, Bools] = {}
         for pick in self._picks():
             for group, units in places.kept(pick):
                 locked[group] = locked.get(group, False) | units
@@ -175,7 +175,7 @@ class _Places:
         self.graph = graph
         self.whole = {g.name: np.ones(g.n_units, bool) for g in graph.groups}
 
-    def kept(self, pick: Pick) -> list[tuple[str, NDArray[np.bool_]]]:
+    def kept(self, pick: Pick) -> list[tuple[str, Bools]]:
         """Returns the units of what an entry of `keep` points to.
 
         Raises:
@@ -222,9 +222,7 @@ class _Places:
             raise nothing(self.graph, "keep", layer.name)
         return found
 
-    def counted(
-        self, limit: str, pattern: str
-    ) -> list[tuple[str, NDArray[np.bool_]]]:
+    def counted(self, limit: str, pattern: str) -> list[tuple[str, Bools]]:
         """Returns the units of each group and layer that a number is for.
 
         Args:
@@ -259,9 +257,7 @@ class _Places:
         return found
 
 
-def _covers(
-    locked: Units, found: Sequence[tuple[str, NDArray[np.bool_]]]
-) -> bool:
+def _covers(locked: Units, found: Sequence[tuple[str, Bools]]) -> bool:
     """Says whether all of some units are locked."""
     return bool(found) and all(
         name in locked and not (units & ~locked[name]).any()
@@ -269,7 +265,7 @@ def _covers(
     )
 
 
-def _share(group: str, units: NDArray[np.bool_], rate: float) -> Bound:
+def _share(group: str, units: Bools, rate: float) -> Bound:
     """Returns the bound that at most a share of some units goes."""
     stays = units.sum() * (1 - rate)
     return Bound(group, units, int(np.ceil(stays - 1e-9)))

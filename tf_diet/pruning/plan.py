@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 
+from tf_diet.arrays import Ints
 from tf_diet.errors import PlanError
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
@@ -246,9 +246,7 @@ class PruningPlan:
         compile_like(model, small, pairs, alive)
         return small
 
-    def kept(
-        self, model: keras.Model
-    ) -> dict[str, tuple[NDArray[np.int64], ...]]:
+    def kept(self, model: keras.Model) -> dict[str, tuple[Ints, ...]]:
         """Returns, per variable path, the kept positions of each axis."""
         graph = self.graph(model)
         alive = graph.alive(self.kept_units)

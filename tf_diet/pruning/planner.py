@@ -42,6 +42,7 @@ from tf_diet.pruning.shortfall import (
     short_of_rate,
 )
 from tf_diet.pruning.units import finite
+from tf_diet.registry import name_of
 
 Goal = float | Budget | Mapping[str, Sequence[int]]
 # Which goals a plan may fall short of without an error.
@@ -235,8 +236,8 @@ class Planner:
         else:
             settings = {
                 "criterion": criterion_of(self.criterion).name,
-                "scope": _name(self.scope),
-                "scaling": _name(self.scaling),
+                "scope": name_of(self.scope),
+                "scaling": name_of(self.scaling),
                 "seed": self.seed,
             }
         spent: Mapping[str, float] = {}
@@ -332,11 +333,3 @@ def _unseen(scores: Scores) -> list[Pinned]:
     """Says which units stay because a criterion cannot see what they do."""
     reason = f"{scores.criterion!r} cannot score them: {scores.reason}"
     return [Pinned(name, n, reason) for name, n in scores.unseen.items()]
-
-
-def _name(thing: Any) -> str:
-    return (
-        thing
-        if isinstance(thing, str)
-        else getattr(thing, "__name__", repr(thing))
-    )

@@ -11,9 +11,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tf_diet.arrays import Floats
+from tf_diet.arrays import Floats, Ints
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_scope, scopes
 from tf_diet.graph.channels import ChannelGraph
@@ -26,7 +25,7 @@ from tf_diet.pruning.limits import Bound
 Values = Mapping[str, Floats]
 Order = Sequence[tuple[str, int]]
 Scope = Callable[[Values, ChannelGraph], Order]
-Kept = dict[str, NDArray[np.int64]]
+Kept = dict[str, Ints]
 
 
 @register_scope("global")

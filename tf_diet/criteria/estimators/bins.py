@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from tf_diet.arrays import Array, Ints
+from tf_diet.arrays import Array, Bools, Ints
 from tf_diet.criteria.estimators.compiled import compiled
 
 # Cells a unit: more make counting dearer, fewer leave more to put in order.
@@ -42,7 +42,7 @@ class Binned:
 
     codes: npt.NDArray[np.uint8]
     edges: Ints
-    pure: npt.NDArray[np.bool_]
+    pure: Bools
 
     @property
     def counts(self) -> Ints:

@@ -5,9 +5,8 @@ import dataclasses
 import itertools
 
 import numpy as np
-import numpy.typing as npt
 
-from tf_diet.arrays import Floats
+from tf_diet.arrays import Bools, Floats
 from tf_diet.criteria.estimators import copula
 
 # What a dependence is finer than a Gaussian's falls by half from one
@@ -44,7 +43,7 @@ class Rungs:
     guess: Floats
     plug_in: Floats
     chance: Floats
-    whole: npt.NDArray[np.bool_]
+    whole: Bools
 
     @staticmethod
     def joined(parts: "list[Rungs]") -> "Rungs":
