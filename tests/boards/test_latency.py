@@ -7,13 +7,13 @@ import keras
 import pytest
 
 from tf_diet.boards.latency import machine, measure
-from tf_diet.convert.details import TensorDetails
 from tf_diet.convert.runtime import MicroRunner
-from tf_diet.convert.stepper import Stepper
+from tf_diet.convert.step_runner import StepRunner
+from tf_diet.convert.tensor_spec import TensorDetails
 from tf_diet.errors import InputError
 
 
-class Slow(Stepper):
+class Slow(StepRunner):
     """Takes a millisecond, ten in every twentieth call, and checks states."""
 
     runtime = "sleep"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tf_diet.convert.arena import ALIGNMENT, _search
-from tf_diet.convert.details import TensorDetails
 from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
-from tf_diet.convert.stepper import _fed_back
+from tf_diet.convert.step_runner import _fed_back
+from tf_diet.convert.tensor_spec import TensorDetails
 from tf_diet.convert.tflite import to_tflite
 from tf_diet.errors import ConversionError
 

@@ -13,7 +13,7 @@ from tf_diet.criteria import (
     Taylor,
     rank,
 )
-from tf_diet.criteria.accumulation import accumulate
+from tf_diet.criteria.gradient_statistics import accumulate
 from tf_diet.errors import InputError
 from tf_diet.graph.build import build
 

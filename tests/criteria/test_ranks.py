@@ -4,7 +4,7 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from tf_diet.criteria.estimators import chance, copula, ranks
+from tf_diet.criteria.estimators import bias_correction, copula, ranks
 
 
 def rows(seed=0, samples=500):
@@ -58,8 +58,8 @@ def test_quantised_gaussian_information(bins):
 def test_chance_of_an_even_split(parts, n):
     rng = np.random.default_rng(n)
     halves = rng.multinomial(n, [1 / parts] * parts, size=200_000)
-    table = chance.n_log_n(n)
+    table = bias_correction.n_log_n(n)
     gains = table[halves].sum(axis=1) - n * np.log(max(n, 1) / parts)
     error = gains.std() / np.sqrt(len(gains))
-    expected = chance.split_gain(n, parts)[n]
+    expected = bias_correction.split_gain(n, parts)[n]
     assert abs(expected - gains.mean()) <= 4 * error + 1e-12

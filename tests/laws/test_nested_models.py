@@ -10,7 +10,7 @@ import tf_diet
 from tf_diet.errors import UnsupportedModelError
 from tf_diet.graph.build import build
 from tf_diet.pruning.mask import mask
-from tf_diet.pruning.remake import remake
+from tf_diet.pruning.rebuild import rebuild
 from tf_diet.pruning.trim import trim
 from tf_diet.testing import assert_law, random_inputs, random_kept, randomise
 
@@ -241,7 +241,7 @@ def test_layers_as_limits_become_names_that_fit_the_copy():
         "both/head/out",
         "encoder",
     )
-    copy, _ = remake(model, graph, graph.everything)
+    copy, _ = rebuild(model, graph, graph.everything)
     copied = build(copy)
     for one, other in zip(
         limits.bounds(graph), named.bounds(copied), strict=True

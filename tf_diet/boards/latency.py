@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_diet.arrays import Array
 from tf_diet.convert.runtime import LiteRTRunner
-from tf_diet.convert.stepper import Stepper
+from tf_diet.convert.step_runner import StepRunner
 from tf_diet.convert.tflite import TFLiteModel
 from tf_diet.errors import InputError
 
@@ -47,7 +47,7 @@ class Latency:
 
 
 def measure(
-    runner: Stepper | TFLiteModel | bytes,
+    runner: StepRunner | TFLiteModel | bytes,
     *,
     runs: int = 1000,
     hop: int,
@@ -77,7 +77,7 @@ def measure(
                 f"A latency needs {name} above 0. Received: {value}. Pass "
                 "a whole number, such as runs=1000."
             )
-    if not isinstance(runner, Stepper):
+    if not isinstance(runner, StepRunner):
         runner = LiteRTRunner(runner)
     times = _times(runner, runs)
     p50, p95, p99 = np.percentile(times, (50, 95, 99)) * 1e6
@@ -91,7 +91,7 @@ def measure(
     )
 
 
-def _times(runner: Stepper, runs: int) -> list[float]:
+def _times(runner: StepRunner, runs: int) -> list[float]:
     calls = [_random_call(runner, seed) for seed in range(8)]
     fed: dict[int, Array] = {}
     times = []
@@ -109,7 +109,7 @@ def _times(runner: Stepper, runs: int) -> list[float]:
     return times[_WARM_UP:]
 
 
-def _random_call(runner: Stepper, seed: int) -> list[Array]:
+def _random_call(runner: StepRunner, seed: int) -> list[Array]:
     rng = np.random.default_rng(seed)
     stored: list[Array] = []
     values: Array

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tf_diet import optional
-from tf_diet.convert.details import TensorDetails
+from tf_diet.convert.tensor_spec import TensorDetails
 from tf_diet.errors import ConversionError
 
 _MULTIPLYING = frozenset(

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tf_diet import files
-from tf_diet.convert.details import TensorDetails
 from tf_diet.convert.operators import add_method, check_micro
 from tf_diet.convert.runtime import MicroRunner
+from tf_diet.convert.tensor_spec import TensorDetails
 from tf_diet.convert.tflite import TFLiteModel
 from tf_diet.errors import ConversionError, InputError
 

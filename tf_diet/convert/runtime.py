@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from tf_diet import optional
 from tf_diet.arrays import Array
 from tf_diet.convert.arena import ample_arena, smallest_arena
-from tf_diet.convert.chatter import captured
+from tf_diet.convert.captured_output import captured
 from tf_diet.convert.operators import check_micro
-from tf_diet.convert.stepper import Stepper
+from tf_diet.convert.step_runner import StepRunner
 from tf_diet.convert.tflite import TFLiteModel
 from tf_diet.errors import ConversionError
 
@@ -19,7 +19,7 @@ def _model(model: TFLiteModel | bytes) -> TFLiteModel:
     return TFLiteModel.from_bytes(bytes(model))
 
 
-class LiteRTRunner(Stepper):
+class LiteRTRunner(StepRunner):
     """Runs a TFLite model in the LiteRT interpreter.
 
     Args:
@@ -39,7 +39,7 @@ class LiteRTRunner(Stepper):
     ) -> None:
         self.model = _model(model)
         interpreter = optional.require("ai_edge_litert.interpreter", "convert")
-        with captured() as chatter:
+        with captured() as output:
             try:
                 self._interpreter = interpreter.Interpreter(
                     model_content=self.model.data, num_threads=threads
@@ -52,7 +52,7 @@ class LiteRTRunner(Stepper):
         if failure:
             raise ConversionError(
                 "LiteRT cannot prepare the model. Received: "
-                f"{failure or chatter.last_lines()}. Convert it with "
+                f"{failure or output.last_lines()}. Convert it with "
                 "to_tflite, without select TensorFlow operations."
             )
         self._sources, self._targets = (
@@ -72,7 +72,7 @@ class LiteRTRunner(Stepper):
         return [self._interpreter.get_tensor(key) for key in self._targets]
 
 
-class MicroRunner(Stepper):
+class MicroRunner(StepRunner):
     """Runs a TFLite model in the TFLite Micro interpreter.
 
     The interpreter is the C++ one of the boards, compiled for this machine

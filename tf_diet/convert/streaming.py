@@ -12,8 +12,8 @@ import numpy as np
 
 from tf_diet import files
 from tf_diet.arrays import Array
-from tf_diet.convert.details import NEXT, TensorDetails
-from tf_diet.convert.stepper import Stepper
+from tf_diet.convert.step_runner import StepRunner
+from tf_diet.convert.tensor_spec import NEXT, TensorDetails
 from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.rule_table import rule_for
@@ -22,7 +22,7 @@ from tf_diet.graph.walk import walk
 _CHECKED_FRAMES = 8
 
 
-class StreamingModel(Stepper):
+class StreamingModel(StepRunner):
     """A step model and its states.
 
     The step model is an ordinary Keras model of batch 1 with a list of

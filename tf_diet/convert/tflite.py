@@ -14,10 +14,10 @@ import numpy as np
 from tf_diet import files, optional
 from tf_diet.convert import calibration as calibrating
 from tf_diet.convert import flatbuffer, quantization
-from tf_diet.convert.chatter import captured
-from tf_diet.convert.details import TensorDetails, state_pairs
+from tf_diet.convert.captured_output import captured
 from tf_diet.convert.lookup import with_lookups
 from tf_diet.convert.streaming import StreamingModel
+from tf_diet.convert.tensor_spec import TensorDetails, state_pairs
 from tf_diet.errors import ConversionError, DietError
 
 

@@ -16,7 +16,7 @@ from tf_diet.arrays import Array, Ints
 from tf_diet.criteria.alignment import Target
 from tf_diet.criteria.calibration import Calibration
 from tf_diet.criteria.criterion import Observed
-from tf_diet.criteria.running import INPUT, Place, Runner
+from tf_diet.criteria.unit_observation import INPUT, Place, Runner
 from tf_diet.errors import InputError
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.groups import Group, Site

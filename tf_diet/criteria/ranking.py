@@ -10,7 +10,6 @@ import numpy as np
 
 from tf_diet.arrays import Floats
 from tf_diet.criteria import calibration
-from tf_diet.criteria.accumulation import accumulate
 from tf_diet.criteria.alignment import Target, with_estimators
 from tf_diet.criteria.calibration import Calibration
 from tf_diet.criteria.criterion import (
@@ -22,6 +21,7 @@ from tf_diet.criteria.criterion import (
     get,
     without_data,
 )
+from tf_diet.criteria.gradient_statistics import accumulate
 from tf_diet.criteria.inputs import InputObserver
 from tf_diet.criteria.observation import Observer
 from tf_diet.criteria.order import by_content

@@ -33,7 +33,7 @@ from tf_diet.lottery.schedules import (
 )
 from tf_diet.lottery.tensorboard import board_of
 from tf_diet.pruning.limits import Limits
-from tf_diet.pruning.remake import remake
+from tf_diet.pruning.rebuild import rebuild
 from tf_diet.pruning.repair.methods import Repair
 from tf_diet.pruning.repair.repair import check_repair
 from tf_diet.pruning.scaling import Scaling
@@ -389,7 +389,7 @@ def _lasting(limits: Limits, model: keras.Model) -> Limits:
     graph = build(model, limits.options())
     limits.bounds(graph)
     limits = limits.by_name(graph)
-    copy, _ = remake(model, graph, graph.everything)
+    copy, _ = rebuild(model, graph, graph.everything)
     try:
         limits.bounds(build(copy, limits.options()))
     except InputError as error:

@@ -17,7 +17,7 @@ from tf_diet.graph.calls import Call, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.operation import Args, Kwargs, Tensor
-from tf_diet.pruning.remake import fresh_inputs, remake
+from tf_diet.pruning.rebuild import fresh_inputs, rebuild
 from tf_diet.pruning.trim import Scale, fill
 
 
@@ -46,7 +46,7 @@ class Masked:
     def __init__(self, model: keras.Model, graph: ChannelGraph) -> None:
         self.name = f"{model.name}_masked"
         self.graph = graph
-        _, self.made = remake(model, graph, graph.everything, nested=False)
+        _, self.made = rebuild(model, graph, graph.everything, nested=False)
 
     def model(self, alive: Mask) -> keras.Model:
         """Returns a model under one mask; it shares weights with the next.

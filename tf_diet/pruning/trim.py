@@ -15,7 +15,7 @@ from tf_diet.graph.labels import Axis, Mask, Vector, take
 from tf_diet.graph.operation import Operation, Variable
 from tf_diet.graph.rule import own_variables
 from tf_diet.graph.rule_table import rule_for
-from tf_diet.pruning.remake import remake
+from tf_diet.pruning.rebuild import rebuild
 
 Scale = tuple[Vector, float]
 Cut = Callable[[Array, tuple[Axis, ...], Mask, Scale | None], Array]
@@ -38,7 +38,7 @@ def trim(model: keras.Model, graph: ChannelGraph, alive: Mask) -> keras.Model:
     """Returns a smaller copy of a model; the model itself is not touched.
 
     Nested models stay nested, and a Sequential model stays Sequential; see
-    `tf_diet.pruning.remake` for where they cannot. The result is not
+    `tf_diet.pruning.rebuild` for where they cannot. The result is not
     compiled: `tf_diet.pruning.optimizer.compile_like` does that.
 
     Args:
@@ -61,7 +61,7 @@ def trim_pairs(
         The smaller model, and for each variable of the full one its
         successor and the labels of its axes.
     """
-    small, made = remake(model, graph, alive)
+    small, made = rebuild(model, graph, alive)
     pairs = []
     for call in graph.walk.calls:
         pairs += fill(call, made[call.index], graph, alive, _cut)

@@ -5,8 +5,8 @@ import numpy as np
 
 from tf_diet.arrays import Array, Floats, Ints
 from tf_diet.criteria.estimators import ranks
+from tf_diet.criteria.estimators.bias_correction import n_log_n
 from tf_diet.criteria.estimators.bins import equal_mass
-from tf_diet.criteria.estimators.chance import n_log_n
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.criteria.estimators.vector import to_nats
 from tf_diet.extensions import register_estimator

@@ -4,8 +4,8 @@
 import numpy as np
 
 from tf_diet.arrays import Array, Floats, Ints
+from tf_diet.criteria.estimators.bias_correction import n_log_n
 from tf_diet.criteria.estimators.bins import MOST_BINS, equal_mass
-from tf_diet.criteria.estimators.chance import n_log_n
 from tf_diet.criteria.estimators.checks import is_label
 from tf_diet.criteria.estimators.features import class_codes
 from tf_diet.errors import InputError

@@ -2,9 +2,9 @@
 """Mutual information with a scalar or ordered target, on five histograms.
 
 A Gaussian copula gives a first guess. Histograms of 4 x 4, 8 x 8, ... up to
-64 x 64 equal-mass bins say where it is wrong, see `climb`. Weak dependence
-thus keeps the small error of the parametric guess, strong dependence of any
-form is found by the histograms.
+64 x 64 equal-mass bins say where it is wrong, see `multiscale_histogram`. Weak
+dependence thus keeps the small error of the parametric guess, strong dependence
+of any form is found by the histograms.
 """
 
 import dataclasses
@@ -18,8 +18,11 @@ from tf_diet.arrays import Array, Floats
 from tf_diet.criteria.estimators import copula
 from tf_diet.criteria.estimators.bins import Binned, equal_mass
 from tf_diet.criteria.estimators.checks import check_scalar
-from tf_diet.criteria.estimators.climb import Rungs, climb
-from tf_diet.criteria.estimators.pyramid import pyramid
+from tf_diet.criteria.estimators.joint_histograms import joint_histograms
+from tf_diet.criteria.estimators.multiscale_histogram import (
+    Rungs,
+    multiscale_histogram,
+)
 from tf_diet.extensions import register_estimator
 
 # Units that are worked on together: more take memory, fewer take longer.
@@ -60,7 +63,7 @@ def ladder(x: Array, y: Array, *, z: float = 3.75) -> Floats:
         # A unit with one bin that holds anything says nothing.
         spread = np.count_nonzero(units.binned.counts, axis=1) > 1
         most.append(np.where(spread, units.most, 0.0))
-    information = climb(Rungs.joined(rungs), len(x), z)
+    information = multiscale_histogram(Rungs.joined(rungs), len(x), z)
     allowed = np.minimum(np.concatenate(most), target.most)
     return np.clip(information, 0.0, allowed)
 
@@ -121,7 +124,7 @@ def _bins(samples: int) -> int:
 
 def _rungs(units: _Scored, target: _Scored) -> Rungs:
     samples = units.binned.codes.shape[1]
-    levels = pyramid(
+    levels = joint_histograms(
         units.binned,
         target.binned,
         units.scores,

@@ -11,8 +11,8 @@ from absl import logging
 from tf_diet.arrays import Floats
 from tf_diet.errors import InputError
 from tf_diet.extensions import register_repair, repairs
+from tf_diet.pruning.repair.layer_pairs import Consumer
 from tf_diet.pruning.repair.stream import Rows, Stream
-from tf_diet.pruning.repair.twins import Consumer
 
 # A consumer with more columns in a block is left: X'X would take 8 * columns
 # ** 2 bytes (128 MiB) and 2 / 3 * columns ** 3 operations.

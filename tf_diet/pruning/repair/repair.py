@@ -9,9 +9,9 @@ from tf_diet.criteria.calibration import load
 from tf_diet.errors import InputError
 from tf_diet.graph.walk import walk
 from tf_diet.pruning.plan import PruningPlan
+from tf_diet.pruning.repair.layer_pairs import consumers, match
 from tf_diet.pruning.repair.methods import Repair, get
 from tf_diet.pruning.repair.stream import Stream
-from tf_diet.pruning.repair.twins import consumers, match
 
 
 def repair(
@@ -49,9 +49,9 @@ def repair(
     graph = plan.graph(model)
     alive = graph.alive(plan.kept_units)
     other = walk(small)
-    twins = match(graph.walk, other)
+    pairs = match(graph.walk, other)
     given = load(graph.walk, data, targets=False, seed=seed)
-    found = consumers(graph, twins, other, alive)
+    found = consumers(graph, pairs, other, alive)
     if found:
         chosen(found, Stream(graph.walk, other, given.inputs, seed))
 

@@ -13,7 +13,7 @@ import numpy as np
 from tf_diet.arrays import Array, Floats, Ints
 from tf_diet.graph.calls import Call, Walk
 from tf_diet.graph.forward import ForwardPass, batch_size
-from tf_diet.pruning.repair.twins import Consumer, Twins
+from tf_diet.pruning.repair.layer_pairs import Consumer, LayerPair
 
 # Rows a consumer is shown, and at least so many for each of its columns.
 ROWS = 10_000
@@ -117,7 +117,7 @@ class Stream:
 
     def _read(
         self, consumers: Sequence[Consumer], small: bool
-    ) -> Iterator[tuple[Consumer, Twins, Array, Array | None, Ints]]:
+    ) -> Iterator[tuple[Consumer, LayerPair, Array, Array | None, Ints]]:
         rng = np.random.default_rng(self.seed)
         order = rng.permutation(len(self.inputs[0]))
         quotas: dict[tuple[int, int], _Quota] = {}

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from absl import logging
 
 
-class Chatter:
+class CapturedOutput:
     """The words caught by `captured`; complete once its block has ended."""
 
     def __init__(self) -> None:
@@ -28,13 +28,13 @@ class Chatter:
 
 
 @contextmanager
-def captured() -> Iterator[Chatter]:
+def captured() -> Iterator[CapturedOutput]:
     """Catches what the block prints on either stream, C++ included.
 
     Warnings raised inside TensorFlow Lite's own Python are dropped, and so
     are absl's; all others pass.
     """
-    chatter = Chatter()
+    output = CapturedOutput()
     sys.stdout.flush()
     sys.stderr.flush()
     verbosity = logging.get_verbosity()
@@ -48,7 +48,7 @@ def captured() -> Iterator[Chatter]:
                 warnings.filterwarnings(
                     "ignore", module=r"(tensorflow\.lite|ai_edge_litert)\."
                 )
-                yield chatter
+                yield output
         finally:
             logging.set_verbosity(verbosity)
             sys.stdout.flush()
@@ -57,4 +57,4 @@ def captured() -> Iterator[Chatter]:
                 os.dup2(copy, stream)
                 os.close(copy)
             file.seek(0)
-            chatter.text = file.read().decode("utf-8", "replace")
+            output.text = file.read().decode("utf-8", "replace")

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tf_diet.arrays import Array
-from tf_diet.convert.details import TensorDetails, state_pairs
+from tf_diet.convert.tensor_spec import TensorDetails, state_pairs
 from tf_diet.errors import InputError
 
 
-class Stepper(ABC):
+class StepRunner(ABC):
     """A model that is called once a frame and keeps its states between.
 
     Args:

@@ -27,7 +27,7 @@ from tf_diet.graph.rule_table import rule_for
 from tf_diet.graph.walk import functional, keeps_class
 
 
-def remake(
+def rebuild(
     model: keras.Model,
     graph: ChannelGraph,
     alive: Mask,

@@ -56,7 +56,7 @@ class Rungs:
         )
 
 
-def climb(rungs: Rungs, samples: int, z: float) -> Floats:
+def multiscale_histogram(rungs: Rungs, samples: int, z: float) -> Floats:
     """Returns the information of every unit, nats.
 
     The Gaussian guess stands until a histogram sees more, or less, than the

@@ -20,10 +20,10 @@ from tf_diet.graph.rule import own_variables
 from tf_diet.graph.rule_table import rule_for
 from tf_diet.rules.convolution import channel_axis
 
-Twins = tuple[Call, Call]
+LayerPair = tuple[Call, Call]
 
 
-def match(full: Walk, small: Walk) -> list[Twins]:
+def match(full: Walk, small: Walk) -> list[LayerPair]:
     """Pairs the calls of a model with those of the model trimmed from it.
 
     Raises:
@@ -74,7 +74,7 @@ class Consumer:
     """
 
     form: LinearForm
-    calls: tuple[Twins, ...]
+    calls: tuple[LayerPair, ...]
     level: int
     source: Array
     target: Variable
@@ -195,7 +195,7 @@ class Bias:
 
 
 def consumers(
-    graph: ChannelGraph, twins: Sequence[Twins], small: Walk, alive: Mask
+    graph: ChannelGraph, matched: Sequence[LayerPair], small: Walk, alive: Mask
 ) -> list[Consumer]:
     """Returns the consumers of whatever is no longer what it was.
 
@@ -203,7 +203,7 @@ def consumers(
 
     Args:
         graph: of the full model.
-        twins: the calls of both models.
+        matched: the calls of both models.
         small: the calls of the small model.
         alive: which labels live.
     """
@@ -211,11 +211,11 @@ def consumers(
     # All calls of a layer, so that none suffers from what another one needs.
     touched = {
         id(call.operation)
-        for call, _ in twins
+        for call, _ in matched
         if call.inputs and any(changed[call.index])
     }
-    calls: dict[int, list[Twins]] = {}
-    for pair in twins:
+    calls: dict[int, list[LayerPair]] = {}
+    for pair in matched:
         if id(pair[0].operation) in touched:
             calls.setdefault(id(pair[0].operation), []).append(pair)
     forms_by_layer = {
@@ -321,7 +321,7 @@ def _loses(graph: ChannelGraph, call: Call, alive: Mask) -> str:
 def _consumer(
     graph: ChannelGraph,
     form: LinearForm,
-    pairs: Sequence[Twins],
+    pairs: Sequence[LayerPair],
     level: int,
     small: Walk,
     alive: Mask,

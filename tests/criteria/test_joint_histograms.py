@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tf_diet.criteria.estimators import compiled
+from tf_diet.criteria.estimators.bias_correction import n_log_n, split_gain
 from tf_diet.criteria.estimators.bins import equal_mass
-from tf_diet.criteria.estimators.chance import n_log_n, split_gain
-from tf_diet.criteria.estimators.pyramid import pyramid
+from tf_diet.criteria.estimators.joint_histograms import joint_histograms
 
 
 def folded(counts):
@@ -64,7 +64,7 @@ def test_levels_are_those_of_numpy(size, rest, seed):
     rows[2] = np.maximum(rows[2] - rest, 0)
     units, aim = equal_mass(rows, bins), equal_mass(target, bins)
     scores, aims = rng.standard_normal((3, bins)), rng.standard_normal(bins)
-    found = pyramid(units, aim, scores, aims, 4)
+    found = joint_histograms(units, aim, scores, aims, 4)
     for unit in range(3):
         code, codes = units.codes[unit], aim.codes[0]
         wanted = list(levels(code, codes, bins, 4))[::-1]

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tf_diet.arrays import Array, Floats
+from tf_diet.criteria.estimators.bias_correction import n_log_n, split_gain
 from tf_diet.criteria.estimators.bins import Binned
-from tf_diet.criteria.estimators.chance import n_log_n, split_gain
 from tf_diet.criteria.estimators.compiled import compiled, compiled_sum
 
 Counts = npt.NDArray[np.uint32]
@@ -40,7 +40,7 @@ class Pyramid:
     product: Floats
 
 
-def pyramid(
+def joint_histograms(
     units: Binned,
     target: Binned,
     scores: Floats,
