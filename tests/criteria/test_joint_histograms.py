@@ -3,7 +3,7 @@
 
 import numba
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tf_diet.criteria.estimators import compiled
@@ -50,6 +50,8 @@ def levels(x, y, bins, coarsest):
         yield plug_in / len(x), gain
 
 
+# The first call compiles the loops.
+@settings(deadline=None)
 @given(
     st.sampled_from([(16, 100), (32, 1001), (64, 5000)]),
     st.sampled_from([0.0, 0.5, 2.0]),
