@@ -87,7 +87,10 @@ def run(args: Any) -> Any:
         model, runs=args.runs, hop=args.hop, sample_rate=args.sample_rate
     )
     print(measured)
-    found = [fits(measured, board) for board in chosen]
+    found = [
+        fits(measured, board, hop=args.hop, sample_rate=args.sample_rate)
+        for board in chosen
+    ]
     for fit in found:
         print(fit)
     from tf_diet.cli.results import plain
