@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from tf_diet.graph import rule_table as filing
+from tf_diet.graph import rule_table
 from tf_diet.graph.build import build
 from tf_diet.graph.labels import Partition
 from tf_diet.testing import assert_law
@@ -26,13 +26,13 @@ def units():
 
 
 def mutate(monkeypatch, kind, change):
-    true = filing._RULES[kind]
+    true = rule_table._RULES[kind]
 
     class Mutant(type(true)):
         def signature(self, call, inputs, fresh):
             return change(super().signature(call, inputs, fresh))
 
-    monkeypatch.setitem(filing._RULES, kind, Mutant())
+    monkeypatch.setitem(rule_table._RULES, kind, Mutant())
 
 
 def test_outputs_that_shrink_break_the_law(monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 from strategies import seeded
 
-from tf_diet.graph import rule as filing
+from tf_diet.graph import rule_table
 from tf_diet.testing import random_inputs
 
 # A jaxpr shows these through constants, scans, sums or rearranged kernels.
@@ -72,7 +72,7 @@ def normalised():
 
 def rolled_beta():
     """A planted bug: the rule gives beta the labels of other channels."""
-    true = type(filing._RULES[layers.BatchNormalization])
+    true = type(rule_table._RULES[layers.BatchNormalization])
 
     class Mutant(true):
         def signature(self, call, inputs, fresh):
@@ -82,7 +82,7 @@ def rolled_beta():
                 signature.weights["beta"] = (np.roll(beta, 1),)
             return signature
 
-    filing._RULES[layers.BatchNormalization] = Mutant()
+    rule_table._RULES[layers.BatchNormalization] = Mutant()
     return dense_block()
 
 
