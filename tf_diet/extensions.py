@@ -119,7 +119,17 @@ methods: Registry[Any] = Registry(
 
 quantizations: Registry[Any] = Registry(
     "quantization",
-    {"tf_diet.convert.quantization": ["float32", "int16x8", "int8"]},
+    {
+        "tf_diet.convert.quantization": [
+            "dynamic",
+            "float16",
+            "float32",
+            "int16x8",
+            "int8",
+            "wi4",
+            "wi8",
+        ]
+    },
 )
 
 toolchains: Registry[Any] = Registry(

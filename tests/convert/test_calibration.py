@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_diet.convert import calibration
-from tf_diet.convert.calibration import steps
+from tf_diet.convert.calibration import calls_of
 from tf_diet.errors import InputError
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,10 @@ def told(step):
 
 def test_states_are_those_of_the_run(streaming, melody):
     sequences = [melody(seed, 60) for seed in range(3)]
-    found, every = steps(streaming, sequences), walked(streaming, sequences)
+    found, every = (
+        calls_of(streaming, sequences).steps,
+        walked(streaming, sequences),
+    )
     assert len(found) == len(every) == 180
     for one, other in zip(found, every, strict=True):
         for given, wanted in zip(one, other, strict=True):
@@ -46,7 +49,7 @@ def test_steps_are_spread_over_all_sequences_and_their_whole_length(
     sequences = [melody(seed, 900) for seed in range(4)]
     # Here an input goes where it goes nowhere else.
     sequences[2]["pitch"][701] = 5.0
-    found = steps(streaming, sequences)
+    found = calls_of(streaming, sequences).steps
     assert 900 < len(found) < 1100
     every = walked(streaming, sequences)
     seen = {
@@ -60,7 +63,7 @@ def test_steps_are_spread_over_all_sequences_and_their_whole_length(
     tenths = np.histogram(places, 40, (0, 3600))[0]
     assert tenths.min() >= 20
     assert 2 * 900 + 701 in places
-    again = steps(streaming, sequences)
+    again = calls_of(streaming, sequences).steps
     for one, other in zip(found, again, strict=True):
         for given, wanted in zip(one, other, strict=True):
             np.testing.assert_array_equal(given, wanted)
@@ -70,14 +73,14 @@ def test_long_recordings_are_run_in_pieces(streaming, melody, monkeypatch):
     monkeypatch.setattr(calibration, "MOST_RUN", 200)
     monkeypatch.setattr(calibration, "MOST_IN_A_ROW", 50)
     run = []
-    over = calibration._Run.over
+    over = calibration.FedBack.over
 
     def counted(self, calls, chosen):
         run.append(min(map(len, calls.values())))
         return over(self, calls, chosen)
 
-    monkeypatch.setattr(calibration._Run, "over", counted)
-    found = steps(streaming, melody(0, 1000))
+    monkeypatch.setattr(calibration.FedBack, "over", counted)
+    found = calls_of(streaming, melody(0, 1000)).steps
     assert run == [50] * 4
     assert len(found) == 200
 
@@ -86,13 +89,13 @@ def test_examples_of_a_plain_model_are_spread_and_hold_the_extremes():
     x = keras.Input((3,), name="x")
     net = keras.Model(x, keras.layers.Dense(2)(x))
     data = np.random.default_rng(0).normal(size=(4000, 3)).astype("float32")
-    found = np.concatenate([call[0] for call in steps(net, data)])
+    found = np.concatenate([call[0] for call in calls_of(net, data).steps])
     assert 1000 <= len(found) <= 1002
     assert found.min() == data.min()
     assert found.max() == data.max()
     places = np.flatnonzero((data[:, None] == found[None]).all(-1).any(1))
     assert np.diff(places).max() <= 5
-    few = steps(net, data[:7])
+    few = calls_of(net, data[:7]).steps
     np.testing.assert_array_equal(np.concatenate([c[0] for c in few]), data[:7])
 
 
@@ -101,4 +104,4 @@ def test_inputs_of_several_lengths_are_refused():
     net = keras.Model(inputs, keras.layers.Concatenate()(inputs))
     data = {"a": np.ones((5, 3)), "b": np.ones((4, 2))}
     with pytest.raises(InputError, match=r"one length. Received: \[4, 5\]"):
-        steps(net, data)
+        calls_of(net, data)

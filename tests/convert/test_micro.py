@@ -186,7 +186,7 @@ def unsupported():
         ),
         r"operator SELECT.*table.*mask_zero",
     )
-    sequence = keras.Input((9, 2), batch_size=1, name="sequence")
+    sequence = keras.Input((600, 2), batch_size=1, name="sequence")
     yield (
         "WHILE",
         keras.Model(sequence, layers.GRU(3, name="gru")(sequence)),

@@ -8,7 +8,8 @@ import pytest
 from tf_diet.convert import flatbuffer, quantization
 from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.streaming import StreamingModel
-from tf_diet.convert.tflite import TFLiteModel, to_tflite
+from tf_diet.convert.tflite import to_tflite
+from tf_diet.convert.tflite_model import TFLiteModel
 from tf_diet.errors import ConversionError, InputError
 
 pytestmark = pytest.mark.skipif(
@@ -188,7 +189,7 @@ def test_a_quantization_of_ones_own(monkeypatch, streaming, calibration):
 
     @quantization.register_quantization("mine")
     def mine(converter, samples):
-        quantization.int8(converter, samples)
+        quantization.Int8().set_up(converter, samples)
 
     lite = to_tflite(streaming, "mine", calibration)
     assert lite.quantize == "mine"
@@ -248,9 +249,11 @@ def test_unknown_quantization_lists_the_known(streaming):
         to_tflite(streaming, "int16x")
 
 
-def test_a_model_without_fixed_shapes(model):
+def test_a_model_without_fixed_shapes(model, converted):
+    """Its sequences are of unknown length: it becomes a step."""
+    assert names(to_tflite(model).inputs) == names(converted["float32"].inputs)
     with pytest.raises(ConversionError, match=r"'level'.*to_streaming"):
-        to_tflite(model)
+        to_tflite(model, form="whole")
 
 
 def test_a_subclassed_model():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tf_diet.boards.board import Board, get
 from tf_diet.boards.profiling import Profile, profile
 from tf_diet.convert.streaming import StreamingModel
-from tf_diet.convert.tflite import TFLiteModel
+from tf_diet.convert.tflite_model import TFLiteModel
 
 # The library, C start-up code and a sketch around the model.
 _RUNTIME_FLASH = 130_000

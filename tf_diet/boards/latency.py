@@ -11,7 +11,7 @@ import numpy as np
 from tf_diet.arrays import Array
 from tf_diet.convert.runtime import LiteRTRunner
 from tf_diet.convert.step_runner import StepRunner
-from tf_diet.convert.tflite import TFLiteModel
+from tf_diet.convert.tflite_model import TFLiteModel
 from tf_diet.errors import InputError
 
 _WARM_UP = 20

@@ -9,7 +9,8 @@ from tf_diet.boards.latency import Latency, measure
 from tf_diet.convert import flatbuffer
 from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.streaming import StreamingModel
-from tf_diet.convert.tflite import TFLiteModel, to_tflite
+from tf_diet.convert.tflite import to_tflite
+from tf_diet.convert.tflite_model import TFLiteModel
 from tf_diet.errors import ConversionError, InputError
 
 

@@ -126,7 +126,7 @@ def _model(path: Path, sample_rate: int) -> Any:
     """Returns a converted model, or the step of a Keras model."""
     from tf_diet.audio.synthesis import Synthesizer
     from tf_diet.convert.streaming import to_streaming
-    from tf_diet.convert.tflite import TFLiteModel
+    from tf_diet.convert.tflite_model import TFLiteModel
     from tf_diet.graph.show import describe, inspect
     from tf_diet.models.ddsp_network import decoder
 

@@ -8,5 +8,5 @@ from .sketch import Toolchain as Toolchain
 from .sketch import write_sketch as write_sketch
 from .streaming import StreamingModel as StreamingModel
 from .streaming import to_streaming as to_streaming
-from .tflite import TFLiteModel as TFLiteModel
 from .tflite import to_tflite as to_tflite
+from .tflite_model import TFLiteModel as TFLiteModel

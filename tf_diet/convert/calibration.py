@@ -2,13 +2,14 @@
 """Real inputs, states included, from which integer ranges are taken."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from tf_diet import optional
 from tf_diet.arrays import Array
+from tf_diet.convert.fed_back import FedBack
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.data.inputs import Inputs, check_finite
 from tf_diet.data.reader import MOST_BYTES, MOST_EXAMPLES, batches
@@ -25,10 +26,27 @@ MOST_RUN = 50_000
 MOST_IN_A_ROW = 20_000
 
 
-def steps(
+@dataclass(frozen=True)
+class Calibration:
+    """Real calls of a model.
+
+    Args:
+        steps: the inputs of about 1,000 calls, each in the model's order,
+            states included.
+        recordings: of a step model, the calls of whole sequences, (calls,
+            *shape) by name of the input; empty for others.
+        runner: of a step model, which traces it once.
+    """
+
+    steps: list[list[Array]]
+    recordings: list[dict[str, Array]]
+    runner: FedBack | None = None
+
+
+def calls_of(
     model: StreamingModel | keras.Model, calibration: Any
-) -> list[list[Array]]:
-    """Returns the inputs of about 1,000 calls, each in the model's order.
+) -> Calibration:
+    """Returns real calls of a model, each in the model's order.
 
     They are spread evenly over all examples, or over all sequences and their
     whole length; where an input is largest and smallest is among them. They
@@ -45,8 +63,13 @@ def steps(
         InputError: nothing is there, or it has the wrong shape, or it is not
             finite.
     """
+    recordings, runner = [], None
     if isinstance(model, StreamingModel):
-        found = list(_streamed(model, list(_sequences(model, calibration))))
+        recordings, runner = (
+            list(_sequences(model, calibration)),
+            FedBack(model),
+        )
+        found = list(_streamed(model, recordings, runner))
     else:
         found = _calls(model, calibration)
     if not found:
@@ -54,7 +77,7 @@ def steps(
             f"{WHAT} is empty. Received: no step. Pass about 1,000 steps of "
             "real input."
         )
-    return found
+    return Calibration(found, recordings, runner)
 
 
 def _calls(model: keras.Model, calibration: Any) -> list[list[Array]]:
@@ -122,7 +145,9 @@ def _sequences(
 
 
 def _streamed(
-    model: StreamingModel, sequences: Sequence[Mapping[str, Array]]
+    model: StreamingModel,
+    sequences: Sequence[Mapping[str, Array]],
+    run: FedBack,
 ) -> Iterator[list[Array]]:
     pieces = [
         {
@@ -143,92 +168,12 @@ def _streamed(
         for details in model.free_inputs
     ]
     chosen = np.array(_spread(int(ends[-1]), whole, BURST))
-    run = _Run(model)
     start = 0
     for piece, end in zip(pieces, ends, strict=True):
         run.begin()
         inside = chosen[(chosen >= start) & (chosen < end)] - start
         yield from run.over(piece, inside)
         start = int(end)
-
-
-class _Run:
-    """Runs a step model over a sequence, many calls at a time.
-
-    Args:
-        model: the step model; its own states are left alone.
-    """
-
-    def __init__(self, model: StreamingModel) -> None:
-        self.model = model
-        self.tf = optional.require("tensorflow", extra="convert")
-        self.advance = self.tf.function(
-            self._advance, autograph=False, reduce_retracing=True
-        )
-        self.begin()
-
-    def begin(self) -> None:
-        """Sets every state to zero."""
-        self.states = {
-            source: np.zeros(
-                self.model.inputs[source].shape, self.model.inputs[source].dtype
-            )
-            for source, _ in self.model.states
-        }
-
-    def over(
-        self, calls: Mapping[str, Array], chosen: Array
-    ) -> Iterator[list[Array]]:
-        """Yields every input of some calls, states included.
-
-        Args:
-            calls: of the inputs that are no states.
-            chosen: which calls, in order.
-        """
-        done = 0
-        for at in chosen:
-            if self.states and at > done:
-                between = [
-                    self.tf.constant(
-                        calls[d.name][done:at].astype(d.dtype), d.dtype
-                    )
-                    for d in self.model.free_inputs
-                ]
-                found = self.advance(between, list(self.states.values()))
-                values = [state.numpy() for state in found]
-                self.states = dict(zip(self.states, values, strict=True))
-            done = at
-            yield [
-                self.states[d.index]
-                if d.index in self.states
-                else d.encode(calls[d.name][at])
-                for d in self.model.inputs
-            ]
-
-    def _advance(self, calls: Sequence[Any], states: Sequence[Any]) -> Any:
-        """Returns the states after some calls."""
-        tf, model = self.tf, self.model
-        free = [d.index for d in model.free_inputs]
-        kept = [source for source, _ in model.states]
-
-        def step(at: Any, *states: Any) -> tuple[Any, ...]:
-            given = dict(zip(kept, states, strict=True))
-            given |= {i: c[at] for i, c in zip(free, calls, strict=True)}
-            stored = [given[d.index] for d in model.inputs]
-            made = keras.tree.flatten(model.step_model(stored, training=False))
-            return (
-                at + 1,
-                *(
-                    tf.cast(tf.reshape(made[target], state.shape), state.dtype)
-                    for (_, target), state in zip(
-                        model.states, states, strict=True
-                    )
-                ),
-            )
-
-        count = tf.shape(calls[0])[0]
-        _, *after = tf.while_loop(lambda at, *_: at < count, step, (0, *states))
-        return after
 
 
 def _length(calls: Mapping[str, Array]) -> int:

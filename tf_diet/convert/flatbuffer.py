@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Reads a `.tflite` file and amends it in place.
+"""Reads a `.tflite` file, and amends the scales of its states in place."""
 
-Amending in place, never packing anew, keeps the 16-byte alignment of the
-weights that microcontrollers rely on and that Python's packer loses.
-"""
-
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -43,31 +38,37 @@ class Operation:
 
 
 @cache
-def _schema() -> Any:
+def schema() -> Any:
+    """Returns the classes that read and write the format."""
     return optional.require("ai_edge_litert.schema_py_generated", "convert")
 
 
 @cache
 def _names(enumeration: str) -> dict[int, str]:
-    values = vars(getattr(_schema(), enumeration))
+    values = vars(getattr(schema(), enumeration))
     return {v: k for k, v in values.items() if not k.startswith("_")}
 
 
-def _root(data: bytes | bytearray) -> Any:
+def root(data: bytes | bytearray) -> Any:
+    """Returns the root of a `.tflite` file.
+
+    Raises:
+        ConversionError: the bytes are of no such file.
+    """
     if bytes(data[4:8]) != b"TFL3":
         raise ConversionError(
             "These bytes are not a TFLite model: the mark 'TFL3' is missing. "
             f"Received: {len(data)} bytes that begin with "
             f"{bytes(data[:8])!r}. Pass the content of a .tflite file."
         )
-    return _schema().Model.GetRootAs(data, 0)
+    return schema().Model.GetRootAs(data, 0)
 
 
 def _details(tensor: Any, index: int) -> TensorDetails:
     quantization = tensor.Quantization()
     scaled = quantization is not None and quantization.ScaleLength() > 0
     return TensorDetails(
-        name=tensor.Name().decode("utf-8"),
+        name=(tensor.Name() or b"").decode("utf-8"),
         index=index,
         shape=tuple(
             int(n)
@@ -87,7 +88,7 @@ def signature(
     data: bytes,
 ) -> tuple[tuple[TensorDetails, ...], tuple[TensorDetails, ...]]:
     """Returns the inputs and the outputs in index order."""
-    graph = _root(data).Subgraphs(0)
+    graph = root(data).Subgraphs(0)
     inputs, outputs = (
         tuple(
             _details(graph.Tensors(int(key)), index)
@@ -100,7 +101,7 @@ def signature(
 
 def operations(data: bytes) -> tuple[Operation, ...]:
     """Returns every operator of every subgraph, in order of execution."""
-    model = _root(data)
+    model = root(data)
     found = []
     for number in range(model.SubgraphsLength()):
         graph = model.Subgraphs(number)
@@ -118,16 +119,17 @@ def operations(data: bytes) -> tuple[Operation, ...]:
                     (operator.OutputsAsNumpy(), operator.OutputsLength()),
                 )
             )
-            label = graph.Tensors(outputs[0]).Name() if outputs else b""
+            # Other tools leave the names of inner tensors out.
+            label = graph.Tensors(outputs[0]).Name() if outputs else None
             found.append(
-                Operation(name, inputs, outputs, label.decode("utf-8"))
+                Operation(name, inputs, outputs, (label or b"").decode("utf-8"))
             )
     return tuple(found)
 
 
 def multiply_accumulates(data: bytes) -> int:
     """Counts the products of matrix products and convolutions in one call."""
-    graph = _root(data).Subgraphs(0)
+    graph = root(data).Subgraphs(0)
 
     def shape(key: int) -> list[int]:
         tensor = graph.Tensors(key)
@@ -158,7 +160,7 @@ def multiply_accumulates(data: bytes) -> int:
 
 def constants(data: bytes) -> int:
     """Counts the weights, biases and other stored numbers of a model."""
-    model = _root(data)
+    model = root(data)
     graph = model.Subgraphs(0)
     biases = {
         operation.inputs[2]
@@ -177,33 +179,12 @@ def constants(data: bytes) -> int:
     return total
 
 
-def rename(data: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """Gives the inputs and outputs new names, in index order.
-
-    The new strings are appended and the tensors pointed at them.
-    """
-    buffer = bytearray(data)
-    graph = _root(buffer).Subgraphs(0)
-    keys = [*graph.InputsAsNumpy(), *graph.OutputsAsNumpy()]
-    for key, name in zip(keys, [*inputs, *outputs], strict=True):
-        table = graph.Tensors(int(key))._tab
-        field = table.Pos + table.Offset(10)
-        buffer.extend(bytes(-len(buffer) % 16))
-        text = name.encode("utf-8")
-        target = len(buffer)
-        buffer.extend(struct.pack("<I", len(text)) + text + b"\0")
-        struct.pack_into("<I", buffer, field, target - field)
-        graph = _root(buffer).Subgraphs(0)
-    buffer.extend(bytes(-len(buffer) % 16))
-    return bytes(buffer)
-
-
 class _Amender:
     """Changes the scales of int16 tensors inside a flatbuffer."""
 
     def __init__(self, data: bytes) -> None:
         self.buffer = bytearray(data)
-        self.model = _root(self.buffer)
+        self.model = root(self.buffer)
         self.graph = self.model.Subgraphs(0)
         self.operations = operations(data)
         self.users: dict[int, list[Operation]] = {}

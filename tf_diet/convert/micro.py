@@ -17,7 +17,7 @@ from tf_diet import files
 from tf_diet.convert.operators import add_method, check_micro
 from tf_diet.convert.runtime import MicroRunner
 from tf_diet.convert.tensor_spec import TensorDetails
-from tf_diet.convert.tflite import TFLiteModel
+from tf_diet.convert.tflite_model import TFLiteModel
 from tf_diet.errors import ConversionError, InputError
 
 FILES = (

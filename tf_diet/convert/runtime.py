@@ -9,7 +9,7 @@ from tf_diet.convert.arena import ample_arena, smallest_arena
 from tf_diet.convert.captured_output import captured
 from tf_diet.convert.operators import check_micro
 from tf_diet.convert.step_runner import StepRunner
-from tf_diet.convert.tflite import TFLiteModel
+from tf_diet.convert.tflite_model import TFLiteModel
 from tf_diet.errors import ConversionError
 
 

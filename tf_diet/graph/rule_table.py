@@ -9,12 +9,16 @@ from typing import Any, TypeVar
 from tf_diet.errors import InputError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
-from tf_diet.graph.operation import Operation
+from tf_diet.graph.operation import Args, Kwargs, Operation
 from tf_diet.graph.rule import Fresh, Rule, RuleFunction, Signature
 
 AnyRule = TypeVar("AnyRule", bound=type[Rule] | RuleFunction)
 
+# Applies a call as TFLite can; None where it can as it is.
+TFLiteForm = Callable[[Call, Args, Kwargs, bool], Any]
+
 _RULES: dict[type | str, Rule] = {}
+_TFLITE_FORMS: dict[type | str, TFLiteForm] = {}
 _BARRIERS: dict[str, str] = {}
 _CONSTANT: set[str] = set()
 _SHIPPED = "tf_diet.rules"
@@ -154,6 +158,41 @@ def register_barrier(reason: str, *kinds: str, constant: bool = False) -> None:
         _BARRIERS[kind] = reason
     if constant:
         _CONSTANT.update(kinds)
+
+
+def register_tflite_form(
+    *kinds: type | str,
+) -> Callable[[TFLiteForm], TFLiteForm]:
+    """Registers how a layer or operation is converted to TFLite.
+
+    For what TFLite's converter or a runtime lacks or gets wrong: another way
+    to compute the same, out of operations that they have.
+
+    Args:
+        kinds: layer classes, or names as for `register_rule`.
+
+    Returns:
+        A decorator of a function `form(call, args, kwargs, integer)`, which
+        gets tensors in the call's arguments and whether the model will
+        compute with integers. It returns what the operation would, or None
+        to have the operation called as it is.
+    """
+
+    def add(form: TFLiteForm) -> TFLiteForm:
+        if not str(form.__module__).startswith(f"{_SHIPPED}."):
+            _load_shipped()
+        for kind in kinds:
+            _TFLITE_FORMS[kind] = form
+        return form
+
+    return add
+
+
+def tflite_form(operation: Operation) -> TFLiteForm | None:
+    """Returns how exactly this class of operation is converted, or None."""
+    _load_shipped()
+    kind = type(operation)
+    return _TFLITE_FORMS.get(kind) or _TFLITE_FORMS.get(kind_name(kind))
 
 
 def is_constant(operation: Any) -> bool:

@@ -30,6 +30,7 @@ from tf_diet.rules import (
     repeating,
     reshaping,
     slicing,
+    tflite_forms,
     wrappers,
 )
 
@@ -59,5 +60,6 @@ __all__ = [
     "repeating",
     "reshaping",
     "slicing",
+    "tflite_forms",
     "wrappers",
 ]

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""TensorFlow's converter: from a function of tensors to TFLite bytes."""
+
+import re
+from typing import Any
+
+import keras
+
+from tf_diet import optional
+from tf_diet.convert import flatbuffer
+from tf_diet.convert.captured_output import captured
+from tf_diet.convert.lowering import Lowered
+from tf_diet.convert.quantization import Quantization, Samples
+from tf_diet.errors import ConversionError, DietError
+
+
+def convert(
+    lowered: Lowered,
+    quantization: Quantization,
+    samples: Samples | None,
+    name: str,
+) -> bytes:
+    """Returns the content of a `.tflite` file.
+
+    Args:
+        lowered: the model.
+        quantization: how its numbers are stored.
+        samples: calibration data, where the quantization needs it.
+        name: of the quantization, for messages.
+
+    Raises:
+        ConversionError: TFLite cannot represent the model.
+    """
+    tf = _tensorflow()
+    with captured():
+        try:
+            converter = _set_up(tf, lowered)
+            quantization.set_up(converter, samples)
+            data = bytes(converter.convert())
+            data = quantization.finish(data, samples)
+        except DietError:
+            raise
+        except Exception as error:
+            raise _refused(lowered.name, name, error) from error
+    _check_order(data, lowered)
+    return data
+
+
+def _tensorflow() -> Any:
+    if keras.backend.backend() != "tensorflow":
+        raise ConversionError(
+            "Conversion to TFLite traces the model with TensorFlow. "
+            f"Received: the Keras backend {keras.backend.backend()!r}. Save "
+            "the model as .keras, and load and convert it in a process with "
+            "KERAS_BACKEND=tensorflow."
+        )
+    return optional.require("tensorflow", extra="convert")
+
+
+def _set_up(tf: Any, lowered: Lowered) -> Any:
+    def step(*inputs: Any) -> tuple[Any, ...]:
+        return tuple(tf.identity(output) for output in lowered(*inputs))
+
+    # Positional arguments of a plain function keep their order; a trackable
+    # Keras model would have its signature sorted by name.
+    function = tf.function(step, autograph=False).get_concrete_function(
+        *(
+            tf.TensorSpec(argument.shape, argument.dtype, _place(index))
+            for index, argument in enumerate(lowered.arguments)
+        )
+    )
+    return tf.lite.TFLiteConverter.from_concrete_functions([function])
+
+
+def _place(index: int) -> str:
+    return f"input_{index:03d}"
+
+
+def _refused(model: str, quantize: str, error: Exception) -> ConversionError:
+    words = " ".join(str(error).split()) or type(error).__name__
+    # TensorFlow's own account is pages of its call stack: keep the names.
+    names = dict.fromkeys(re.findall(r"'?tfl?\.(\w+)'? op", words))
+    cause = f"the operation {', '.join(names)}" if names else words[:400]
+    return ConversionError(
+        f"TFLite cannot represent the model {model!r} as {quantize}. "
+        f"Received: {cause}. Replace what is named, or try another quantize=: "
+        "'wi8' has small weights and computes with floats."
+    )
+
+
+def _check_order(data: bytes, lowered: Lowered) -> None:
+    inputs, outputs = flatbuffer.signature(data)
+    names = [spec.name.split(":")[0] for spec in inputs]
+    wanted = [_place(index) for index in range(len(lowered.arguments))]
+    if names != wanted or len(outputs) != len(lowered.output_names):
+        raise ConversionError(
+            f"The converter changed the inputs or outputs of "
+            f"{lowered.name!r}. Received: {names} -> "
+            f"{[s.shape for s in outputs]}. An input that is not used can "
+            "cause it: remove it."
+        )

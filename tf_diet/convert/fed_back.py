@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""A step model run over a sequence, many calls at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_diet import optional
+from tf_diet.arrays import Array
+from tf_diet.convert.streaming import StreamingModel
+
+
+class FedBack:
+    """Runs a step model over a sequence, its states fed back.
+
+    Args:
+        model: the step model; its own states are left alone.
+    """
+
+    def __init__(self, model: StreamingModel) -> None:
+        self.model = model
+        self.tf = optional.require("tensorflow", extra="convert")
+        self.advance = self.tf.function(
+            self._advance, autograph=False, reduce_retracing=True
+        )
+        self.begin()
+
+    def begin(self) -> None:
+        """Sets every state to zero."""
+        self.states = {
+            source: np.zeros(
+                self.model.inputs[source].shape, self.model.inputs[source].dtype
+            )
+            for source, _ in self.model.states
+        }
+
+    def over(
+        self, calls: Mapping[str, Array], chosen: Array
+    ) -> Iterator[list[Array]]:
+        """Yields every input of some calls, states included.
+
+        Args:
+            calls: of the inputs that are no states, (calls, *shape) by name.
+            chosen: which calls, in order.
+        """
+        done = 0
+        for at in chosen:
+            if self.states and at > done:
+                self._go_on(calls, done, int(at))
+            done = at
+            yield [
+                self.states[d.index]
+                if d.index in self.states
+                else d.encode(calls[d.name][at])
+                for d in self.model.inputs
+            ]
+
+    def outputs(self, calls: Mapping[str, Array]) -> list[Array]:
+        """Returns what comes out over all calls, in the order of outputs.
+
+        Shapes:
+            (calls, *shape of the output) each, states left out.
+        """
+        return self._go_on(calls, 0, min(map(len, calls.values())))
+
+    def _go_on(
+        self, calls: Mapping[str, Array], start: int, stop: int
+    ) -> list[Array]:
+        between = [
+            self.tf.constant(calls[d.name][start:stop].astype(d.dtype), d.dtype)
+            for d in self.model.free_inputs
+        ]
+        made, states = self.advance(between, list(self.states.values()))
+        values = [state.numpy() for state in states]
+        self.states = dict(zip(self.states, values, strict=True))
+        return [array.numpy() for array in made]
+
+    def _advance(self, calls: Sequence[Any], states: Sequence[Any]) -> Any:
+        """Returns the outputs over some calls, and the states after them."""
+        tf, model = self.tf, self.model
+        free = [d.index for d in model.free_inputs]
+        kept = [source for source, _ in model.states]
+        shown = model.free_outputs
+
+        def step(at: Any, *carried: Any) -> tuple[Any, ...]:
+            states, arrays = carried[: len(kept)], carried[len(kept) :]
+            given = dict(zip(kept, states, strict=True))
+            given |= {i: c[at] for i, c in zip(free, calls, strict=True)}
+            stored = [given[d.index] for d in model.inputs]
+            made = keras.tree.flatten(model.step_model(stored, training=False))
+            after = (
+                tf.cast(tf.reshape(made[target], state.shape), state.dtype)
+                for (_, target), state in zip(model.states, states, strict=True)
+            )
+            written = (
+                array.write(at, made[d.index])
+                for array, d in zip(arrays, shown, strict=True)
+            )
+            return (at + 1, *after, *written)
+
+        count = tf.shape(calls[0])[0]
+        arrays = [
+            tf.TensorArray(d.dtype, size=count, element_shape=d.shape)
+            for d in shown
+        ]
+        _, *after = tf.while_loop(
+            lambda at, *_: at < count, step, (0, *states, *arrays)
+        )
+        return [a.stack() for a in after[len(kept) :]], after[: len(kept)]
