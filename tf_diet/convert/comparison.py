@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from tf_diet import optional
 from tf_diet.arrays import Array
 from tf_diet.convert.calibration import Calibration
 from tf_diet.convert.fed_back import FedBack
@@ -77,28 +78,45 @@ def _calls(
     else:
         stride = max(1, len(calibration.steps) // _CALLS)
         calls = calibration.steps[::stride][:_CALLS]
-    wanted: list[list[Array]] = []
-    got: list[list[Array]] = []
-    for call in calls:
-        shaped = [
+    shaped = [
+        [
             np.reshape(x, a.shape).astype(a.dtype)
             for x, a in zip(call, lowered.arguments, strict=True)
         ]
-        made = lowered.offline([keras.ops.convert_to_tensor(x) for x in shaped])
-        wanted.append([keras.ops.convert_to_numpy(y) for y in made])
-        stored = [
-            d.encode(x) for d, x in zip(runner.inputs, shaped, strict=True)
-        ]
+        for call in calls
+    ]
+    got: list[list[Array]] = []
+    for call in shaped:
+        stored = [d.encode(x) for d, x in zip(runner.inputs, call, strict=True)]
         made = runner.invoke(stored)
         got.append(
             [d.decode(y) for d, y in zip(runner.outputs, made, strict=True)]
         )
     return (
         lowered.output_names,
-        [np.stack(row) for row in zip(*wanted, strict=True)],
-        [np.stack(row) for row in zip(*got, strict=True)],
+        _offline(lowered, shaped),
+        [np.concatenate(row) for row in zip(*got, strict=True)],
         calls,
     )
+
+
+def _offline(lowered: Lowered, calls: Sequence[Sequence[Array]]) -> list[Array]:
+    """Returns what Keras makes of all calls, by output: (calls, ...)."""
+    run = lowered.offline
+    if keras.backend.backend() == "tensorflow":
+        # Eager loops over time take seconds.
+        tf = optional.require("tensorflow", "convert")
+        run = tf.function(run, autograph=False)
+    batched = all(x.shape[0] is None for x in lowered.model.inputs)
+    batches = [[np.concatenate(column) for column in zip(*calls, strict=True)]]
+    made = [
+        run([keras.ops.convert_to_tensor(x) for x in batch])
+        for batch in (batches if batched else calls)
+    ]
+    return [
+        np.concatenate([keras.ops.convert_to_numpy(y) for y in row])
+        for row in zip(*made, strict=True)
+    ]
 
 
 def _steps(
