@@ -17,7 +17,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_diet.cli.models import check_model_file, load_model
+from tf_diet.cli.models import add_import, check_model_file, load_model
 from tf_diet.cli.parsing import add_json, add_list
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet inspect`."""
     parser.add_argument("model", metavar="MODEL", help="a .keras file")
+    add_import(parser)
     parser.add_argument(
         "--picture",
         type=Path,
@@ -76,7 +77,7 @@ def run(args: Any) -> dict[str, Any]:
     from tf_diet.graph.show import inspect as inspect_model
 
     graph = inspect_model(
-        load_model(args.model), exact=args.exact, probe=args.probe
+        load_model(args.model, args), exact=args.exact, probe=args.probe
     )
     facts = _facts(graph)
     if args.group:

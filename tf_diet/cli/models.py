@@ -2,17 +2,19 @@
 """Reading the model that a command was given."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tf_diet.cli.parsing import add_list
 from tf_diet.errors import InputError
+from tf_diet.lottery.build_functions import imported
 
 if TYPE_CHECKING:
     import keras
 
 SUFFIXES = (".keras", ".h5")
 _ADVICE = (
-    "Pass a file that model.save('name.keras') wrote; custom layers must be "
-    "registered in an importable package."
+    "Pass a file that model.save('name.keras') wrote, and name the module of "
+    "custom layers and functions with --import."
 )
 
 
@@ -45,14 +47,39 @@ def check_model_file(path: str | Path) -> Path:
     return path
 
 
-def load_model(path: str | Path) -> "keras.Model":
+def add_import(parser: Any) -> None:
+    """Adds `--import`, for layers that are not Keras' own.
+
+    Args:
+        parser: of a command that reads a model.
+    """
+    add_list(
+        parser,
+        "--import",
+        metavar="MODULE",
+        help="import this first: a FILE.py or package.module in which the "
+        "model's own layers and functions are registered with "
+        "keras.saving.register_keras_serializable",
+    )
+
+
+def load_model(
+    path: str | Path, args: Any = None, *, compiled: bool = False
+) -> "keras.Model":
     """Reads a `.keras` file.
 
+    Args:
+        path: of the file.
+        args: of the command, with what `add_import` adds.
+        compiled: with its loss, where that can be read.
+
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or a module is not there.
     """
     path = check_model_file(path)
+    for where in getattr(args, "import", None) or ():
+        imported(where)
     # With it come the layers of our own models.
     from tf_diet.models.trained import read_model
 
-    return read_model(path, _ADVICE)
+    return read_model(path, _ADVICE, compiled=compiled)

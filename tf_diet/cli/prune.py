@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from tf_diet.cli.budget import add_goal, goal_of
 from tf_diet.cli.data import add_data, read_data
 from tf_diet.cli.inspect import add_graph_arguments
-from tf_diet.cli.models import check_model_file, load_model
+from tf_diet.cli.models import add_import, check_model_file, load_model
 from tf_diet.cli.parsing import add_json, add_output, add_seed, check_suffix
 from tf_diet.cli.ranking import add_ranking, ranking_of
 from tf_diet.errors import InputError, RunFolderError
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet prune`."""
     parser.add_argument("model", metavar="MODEL", help="a .keras file")
+    add_import(parser)
     add_goal(parser)
     parser.add_argument(
         "--allow-less",
@@ -95,7 +96,7 @@ def run(args: Any) -> str:
     from tf_diet.pruning.shortfall import refused
     from tf_diet.training.saving import save_model
 
-    model = load_model(source)
+    model = load_model(source, args, compiled=True)
     data = read_data(args.data, source) if args.data else None
     if args.repair:
         check_repair(args.repair, data)

@@ -34,7 +34,7 @@ def convert(
     tf = _tensorflow()
     with captured():
         try:
-            converter = _set_up(tf, lowered)
+            converter = _set_up(tf, lowered, quantization)
             quantization.set_up(converter, samples)
             data = bytes(converter.convert())
             data = quantization.finish(data, samples)
@@ -57,7 +57,7 @@ def _tensorflow() -> Any:
     return optional.require("tensorflow", extra="convert")
 
 
-def _set_up(tf: Any, lowered: Lowered) -> Any:
+def _set_up(tf: Any, lowered: Lowered, quantization: Quantization) -> Any:
     def step(*inputs: Any) -> tuple[Any, ...]:
         return tuple(tf.identity(output) for output in lowered(*inputs))
 
@@ -69,7 +69,21 @@ def _set_up(tf: Any, lowered: Lowered) -> Any:
             for index, argument in enumerate(lowered.arguments)
         )
     )
+    if quantization.integer:
+        _check_loops(lowered, function.graph)
     return tf.lite.TFLiteConverter.from_concrete_functions([function])
+
+
+def _check_loops(lowered: Lowered, graph: Any) -> None:
+    """Refuses loops, at which the quantizer's C++ ends the whole process."""
+    for operation in graph.get_operations():
+        if operation.type in ("While", "StatelessWhile"):
+            raise ConversionError(
+                f"The model {lowered.name!r} has a loop, which cannot compute "
+                f"with integers. Received: {operation.name!r}. Write it "
+                "without keras.ops.while_loop, fori_loop or scan, or take "
+                "quantize='wi8', which computes with floats."
+            )
 
 
 def _place(index: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import keras
+import numpy as np
 
 from tf_diet.arrays import Array
 from tf_diet.convert import (
@@ -20,8 +21,9 @@ from tf_diet.convert.flatbuffer_writing import finished
 from tf_diet.convert.form import Form, in_form
 from tf_diet.convert.lowering import Lowered, lower
 from tf_diet.convert.streaming import StreamingModel
-from tf_diet.convert.tensor_spec import state_pairs
+from tf_diet.convert.tensor_spec import NEXT, state_pairs
 from tf_diet.convert.tflite_model import TFLiteModel
+from tf_diet.errors import InputError
 
 
 def to_tflite(
@@ -78,11 +80,35 @@ def to_tflite(
     samples = None if real is None else _samples(real)
     if how.needs_data:
         quantization.needed(samples, name)
+        _check_moving(real, lowered)
     data = converter.convert(lowered, how, samples, name)
     lite = _named(data, lowered, chosen, (name, how))
     found = comparison.measure(chosen, lowered, lite, real)
     fidelity.judge(found, lowered.name, name, how)
     return lite.told({"fidelity": asdict(found)})
+
+
+def _check_moving(calibration: Calibration | None, lowered: Lowered) -> None:
+    """Refuses data that tells nothing of an input's range."""
+    states = {
+        name.removesuffix(NEXT)
+        for name in lowered.output_names
+        if name.endswith(NEXT)
+    }
+    columns = zip(*(calibration.steps if calibration else ()), strict=True)
+    for argument, column in zip(lowered.arguments, columns, strict=True):
+        if argument.name in states or argument.dtype != "float32":
+            continue
+        lowest = min(float(np.min(x)) for x in column)
+        highest = max(float(np.max(x)) for x in column)
+        if lowest == highest:
+            raise InputError(
+                f"Calibration data for input {argument.name!r} never moves, "
+                "so it has no range that integers could be scaled to. "
+                f"Received: {lowest:g} everywhere. Pass input of the kind "
+                "that the model will meet, or leave this input out of the "
+                "model if it never changes."
+            )
 
 
 def _samples(calibration: Calibration) -> quantization.Samples:

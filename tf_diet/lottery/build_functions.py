@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tf_diet.errors import InputError
@@ -75,12 +76,31 @@ def named_function(name: str) -> Callable[..., Any]:
             f"The function is missing. Received: {name!r}. Write "
             "my_net.py:build, or package.module:build."
         )
+    module = imported(where)
+    if not callable(getattr(module, attribute, None)):
+        raise InputError(
+            f"There is no such function. Received: {attribute!r} in {where}. "
+            "Name a function without arguments, or with a seed."
+        )
+    function: Callable[..., Any] = getattr(module, attribute)
+    return function
+
+
+def imported(where: str) -> ModuleType:
+    """Imports a module of the user's.
+
+    Args:
+        where: `my_net.py`, or `package.module`.
+
+    Raises:
+        InputError: it is not there.
+    """
     if where.endswith(".py"):
         path = Path(where)
         if not path.is_file():
             raise InputError(
                 f"There is no such file. Received: {where}. Write the path "
-                "of a Python file, then a colon and a function in it."
+                "of a Python file."
             )
         # As for a script: what lies beside the file can be imported.
         sys.path.insert(0, str(path.resolve().parent))
@@ -99,10 +119,4 @@ def named_function(name: str) -> Callable[..., Any]:
                 f"There is no such module. Received: {where}: {error}. Run "
                 "the command where it can be imported, or name a file."
             ) from error
-    if not callable(getattr(module, attribute, None)):
-        raise InputError(
-            f"There is no such function. Received: {attribute!r} in {where}. "
-            "Name a function without arguments, or with a seed."
-        )
-    function: Callable[..., Any] = getattr(module, attribute)
-    return function
+    return module

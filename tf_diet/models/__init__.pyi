@@ -4,6 +4,7 @@ from .ddsp_network import DDSPConfig as DDSPConfig
 from .ddsp_network import ddsp as ddsp
 from .ddsp_network import decoder as decoder
 from .ddsp_network import static_envelope as static_envelope
+from .deployment import deployable as deployable
 from .sing_network import SINGConfig as SINGConfig
 from .sing_network import sing as sing
 from .sing_network import sing_autoencoder as sing_autoencoder

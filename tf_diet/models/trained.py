@@ -251,18 +251,27 @@ class Trained:
         )
 
 
-def read_model(path: str | os.PathLike[str], advice: str) -> keras.Model:
+def read_model(
+    path: str | os.PathLike[str], advice: str, *, compiled: bool = True
+) -> keras.Model:
     """Reads a `.keras` file.
 
     Args:
         path: of the file.
         advice: what to do where that fails.
+        compiled: with its loss and optimizer, where they can be read too.
 
     Raises:
         InputError: it cannot be read.
     """
     try:
-        return keras.models.load_model(path)
+        try:
+            return keras.models.load_model(path, compile=compiled)
+        except (ValueError, TypeError):
+            # A loss of the user's own need not be known to use the model.
+            if not compiled:
+                raise
+            return keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError) as error:
         first = (str(error) or repr(error)).splitlines()[0]
         raise InputError(

@@ -3,7 +3,7 @@
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -73,6 +73,32 @@ class Instrument:
         found = known.nearest(self.number, note.pitch, note.velocity)
         _, pitch, velocity = known.labels[found].tolist()
         return found, pitch, velocity
+
+
+def _as_they_are(data: Any) -> Any:
+    return data
+
+
+@dataclass(frozen=True, eq=False)
+class Deployable:
+    """What of a model runs on a board.
+
+    Args:
+        model: the part that is converted.
+        sample_rate: samples of audio a second, where it makes sound.
+        hop: samples of audio that one call stands for, where it makes sound.
+        settings: more constants for the C++ side, such as `harmonics`.
+        example: the sketch that plays it; decided by the converted model
+            where it is empty.
+        inputs: makes the part's calibration data of the model's.
+    """
+
+    model: keras.Model
+    sample_rate: int | None = None
+    hop: int | None = None
+    settings: Mapping[str, int] = field(default_factory=dict)
+    example: str = ""
+    inputs: Callable[[Any], Any] = _as_they_are
 
 
 @dataclass(frozen=True)
@@ -157,6 +183,15 @@ class Family(abc.ABC):
     def rate(self, config: Any) -> float:
         """Returns the largest learning rate."""
         return 1e-3
+
+    @classmethod
+    def owns(cls, model: keras.Model) -> bool:
+        """Says whether a model is of this family, and deployed as it says."""
+        return False
+
+    def deployable(self, model: keras.Model) -> Deployable:
+        """Returns what of a model runs on a board."""
+        return Deployable(model)
 
     def stages(self, config: Any) -> tuple[Stage, ...]:
         """Returns what is trained in turn; the last is the model itself."""

@@ -2,6 +2,7 @@
 """DDSP: pitch and loudness to sound."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,9 +15,19 @@ from tf_diet.audio.clips import Extracted, Settings
 from tf_diet.audio.losses import MultiScaleSpectralLoss
 from tf_diet.audio.note_contours import gain
 from tf_diet.audio.note_events import NoteEvent
+from tf_diet.audio.synthesis import Synthesizer
 from tf_diet.audio.tuning import hertz
+from tf_diet.data.inputs import Inputs
+from tf_diet.data.reader import read
 from tf_diet.extensions import register_family
-from tf_diet.models.ddsp_network import DDSPConfig, ddsp, static_envelope
+from tf_diet.models.ddsp_network import (
+    DDSPConfig,
+    LevelScale,
+    PitchScale,
+    ddsp,
+    decoder,
+    static_envelope,
+)
 from tf_diet.models.examples import (
     Make,
     ddsp_clips,
@@ -25,6 +36,7 @@ from tf_diet.models.examples import (
 )
 from tf_diet.models.families.base import (
     RELEASE,
+    Deployable,
     Family,
     Instrument,
     frames_of,
@@ -108,6 +120,29 @@ class DDSPFamily(Family):
         """Returns a rate by width, from docs/results/ddsp_training.md."""
         return 3e-4 if config.hidden >= 512 else 2e-3
 
+    @classmethod
+    def owns(cls, model: keras.Model) -> bool:
+        """Says whether a model ends in our synthesiser."""
+        return any(isinstance(x, Synthesizer) for x in model.layers)
+
+    def deployable(self, model: keras.Model) -> Deployable:
+        """Returns the decoder: the synthesis itself is C++ on a board."""
+        (synth, *_) = (x for x in model.layers if isinstance(x, Synthesizer))
+        net = decoder(model)
+        instruments = [x for x in net.inputs if x.name == "instrument"]
+        return Deployable(
+            net,
+            sample_rate=synth.sample_rate,
+            hop=synth.hop,
+            settings={
+                "harmonics": synth.harmonics,
+                "noise_bands": synth.noise_bands,
+                "instruments": sum(int(x.shape[-1]) for x in instruments),
+            },
+            example="DdspSynth",
+            inputs=partial(decoder_data, model),
+        )
+
     def play(
         self, instrument: Instrument, notes: Sequence[NoteEvent]
     ) -> list[Floats32]:
@@ -188,6 +223,32 @@ class DDSPFamily(Family):
             before[-seam:] *= 1 - rise
             after[:seam] *= rise
         return np.concatenate(pieces)
+
+
+def decoder_data(model: keras.Model, data: Any) -> Any:
+    """Returns what the decoder is fed for what the model is fed.
+
+    Args:
+        model: the whole model.
+        data: for its inputs, in any form that `fit` takes, or for those of
+            the decoder, which stays as it is.
+
+    Shapes:
+        f0 in Hz and loudness in dB, (clips, frames, 1), become pitch and
+        level; the other inputs stay.
+    """
+    x = data[0] if isinstance(data, tuple) else data
+    if isinstance(x, Mapping) and "pitch" in x:
+        return x
+    inputs = Inputs.of(model, "Calibration data")
+    assert inputs is not None, "it is functional"
+    arrays = read(data, inputs, targets=False).x
+    held = dict(zip(inputs.names, arrays, strict=True))
+    scaled = {
+        "pitch": np.asarray(PitchScale()(held.pop("f0"))),
+        "level": np.asarray(LevelScale()(held.pop("loudness"))),
+    }
+    return scaled | held
 
 
 def _made(instrument: Instrument, found: Mapping[str, Floats32]) -> Floats32:
