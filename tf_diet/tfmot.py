@@ -9,7 +9,8 @@ What tfmot does to Keras 2 models it can do to the twin of a Keras 3 one.
 
     twin = tfmot.twin(model)  # a tf_keras model with the same outputs
     schedule = tfmot.GlobalMISchedule(0.9, begin_step=200, end_step=2000)
-    tf_diet.LotteryDiet(schedule, reset=tf_diet.NoReset(every="step")).fit(...)
+    diet = tf_diet.LotteryDiet(schedule, reset="none", prune_every="step")
+    diet.fit(...)
 """
 
 import inspect

@@ -119,7 +119,8 @@ def test_gradual_pruning_is_one_training_that_is_trimmed_as_it_goes(
     done = small.fit(
         tmp_path / "run",
         schedule=schedule,
-        reset=NoReset(every=every),
+        reset="none",
+        prune_every=every,
         callbacks=[],
     )
     lines = [ticket.line for ticket in done.tickets]
@@ -139,14 +140,20 @@ def test_what_the_data_cannot_do_is_said_before_any_training(tmp_path):
         ({"reset": Rewind(epoch=1, step=3)}, "one of epoch, step and share"),
         ({"reset": Rewind(step=12)}, "before the end"),
         ({"reset": NoReset(every="round")}, "every='epoch' or 'step'"),
+        ({"prune_every": "round"}, "every='epoch' or 'step'"),
         (
-            {"reset": NoReset(every="epoch"), "schedule": ConstantRate(0.3, 1)},
-            None,
+            {"prune_every": "step", "reset": NoReset(every="epoch")},
+            "said twice",
+        ),
+        (
+            {"prune_every": "epoch", "schedule": UntilError(1.1)},
+            "does not look at errors",
         ),
         (
             {
                 "schedule": lambda s: (False, 0.0),
-                "reset": NoReset(every="step"),
+                "reset": "none",
+                "prune_every": "step",
             },
             "at no moment",
         ),
@@ -157,8 +164,6 @@ def test_what_the_data_cannot_do_is_said_before_any_training(tmp_path):
     ]
     for number, (changes, message) in enumerate(cases):
         folder = tmp_path / str(number)
-        if message is None:
-            continue
         with pytest.raises(InputError, match=message):
             small.fit(folder, **changes)
         assert not folder.exists()

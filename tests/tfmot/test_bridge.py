@@ -140,7 +140,7 @@ again = tfmot.GlobalMISchedule(**ours.get_config()["config"])
 assert type(again) is type(ours) and repr(again) == repr(ours)
 gradual = small.fit(
     sys.argv[2] + "/gradual", callbacks=[], schedule=ours,
-    reset=NoReset(every="step"),
+    reset="none", prune_every="step",
 )
 steps = [t.line.steps for t in gradual.tickets]
 assert steps == [5, 3, 4], steps

@@ -118,10 +118,10 @@ def add_arguments(parser: Any) -> None:
     )
     retraining.add_argument(
         "--rewind",
-        default="2",
         metavar="MOMENT",
         help="what early means: a number of epochs, '300 steps', or '5%%' of "
-        "the training (default: %(default)s)",
+        "the training (default: 2 epochs, or half of a training of one or "
+        "two)",
     )
     retraining.add_argument(
         "--retries",
@@ -203,14 +203,14 @@ def _schedule(args: Any) -> "Schedule":
     return UntilError(args.until_error, schedule)
 
 
-def _reset(name: str, moment: str) -> "Reset":
-    """Returns a reset with its early moment.
+def _reset(name: str, moment: str | None) -> "Reset":
+    """Returns a reset with its early moment; None is the reset's own.
 
     Raises:
         InputError: the moment cannot be read.
     """
     kind = resets.get(name)
-    if name == "reinit":
+    if name == "reinit" or moment is None:
         return kind()
     found = _MOMENT.fullmatch(moment.strip())
     if not found:

@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,14 +14,17 @@ from tf_diet.criteria.criterion import Criterion
 from tf_diet.data.for_keras import for_keras
 from tf_diet.data.inputs import Inputs
 from tf_diet.data.reader import kept
-from tf_diet.errors import DivergedError, InputError
+from tf_diet.errors import DivergedError, InputError, RunFolderError
 from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
-from tf_diet.graph.walk import compile_arguments
 from tf_diet.lottery.distillation import Distillation
-from tf_diet.lottery.methods import Method, Ranking, method_of
+from tf_diet.lottery.fit_arguments import handed_on, seen_again, trained_on
+from tf_diet.lottery.gradual import prune_every_of
+from tf_diet.lottery.methods import Method, method_of
+from tf_diet.lottery.ranking import Ranking, lasting_limits
 from tf_diet.lottery.resets import Reset, reset_of
-from tf_diet.lottery.rounds import Data, Evaluate, Rounds
+from tf_diet.lottery.round_context import Evaluate, RoundContext
+from tf_diet.lottery.rounds import Rounds
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder, Ticket
 from tf_diet.lottery.schedules import (
@@ -33,7 +36,6 @@ from tf_diet.lottery.schedules import (
 )
 from tf_diet.lottery.tensorboard import board_of
 from tf_diet.pruning.limits import Limits
-from tf_diet.pruning.rebuild import rebuild
 from tf_diet.pruning.repair.methods import Repair
 from tf_diet.pruning.repair.repair import check_repair
 from tf_diet.pruning.scaling import Scaling
@@ -41,20 +43,6 @@ from tf_diet.pruning.selection import Scope
 from tf_diet.training.examples import examples
 from tf_diet.training.fingerprint import fingerprint
 from tf_diet.training.loop import MakeCallbacks, Training
-
-# What of Keras' `fit` is handed on to it as it is.
-_HANDED_ON = (
-    "class_weight",
-    "validation_batch_size",
-    "validation_freq",
-    "validation_steps",
-)
-_INSTEAD = {
-    "validation_split": "split the data and pass validation_data",
-    "steps_per_epoch": "take() as many batches as an epoch shall have",
-    "initial_epoch": "pass resume=True to go on with a run",
-    "verbose": "the log tells how far it is: tf_diet.progress.log_to_console()",
-}
 
 
 def loss_of(model: keras.Model, data: Any) -> float:
@@ -100,6 +88,9 @@ class LotteryDiet:
         retries: how often a round whose loss is not a number is tried again,
             at 0.3 times the learning rate each time.
         seed: of ranking and training.
+        prune_every: what the schedule counts. With "training", every round
+            is a training. With "epoch" or "step" and `reset="none"`, pruning
+            is gradual: one training, trimmed as it goes.
 
     Source:
         Esling et al., "Diet deep generative audio models with structured
@@ -117,6 +108,7 @@ class LotteryDiet:
     distill: Distillation | None = None
     retries: int = 0
     seed: int = 0
+    prune_every: str = "training"
 
     def fit(  # noqa: PLR0913  (what Keras' fit takes, and where to write)
         self,
@@ -160,7 +152,8 @@ class LotteryDiet:
             validation_data: judges tickets; in any form that `x` may have,
                 as all other data too.
             folder: where the run is written; empty or new.
-            resume: go on with the run in `folder`, if there is one.
+            resume: go on with the run in `folder`, if there is one. The
+                schedule may ask for more rounds than it did.
             test_data: reported, never used to choose.
             calibration: for criteria and repairs that look at data, such as
                 `(x, y)` with one target where the model has several outputs;
@@ -195,8 +188,13 @@ class LotteryDiet:
             RunFolderError: the folder is in use by something else.
             KeyboardInterrupt: the step is finished and the state kept.
         """
+        _check_compiled(model)
+        schedule = schedule_of(self.schedule)
+        at(schedule, 1)
+        reset = reset_of(self.reset)
+        # From here, so that a warning names the caller's line.
+        prune_every = prune_every_of(self.prune_every, reset)
         judged_on = validation_data if calibration is None else calibration
-        limits = self._check(model, judged_on)
         graph = build(model)
         data = examples(
             x,
@@ -205,57 +203,53 @@ class LotteryDiet:
             batch_size=batch_size,
             shuffle=shuffle,
             seed=self.seed,
-            inputs=_trained_on(graph, model, "Training data"),
+            inputs=trained_on(graph, model, "Training data"),
         )
-        make = callbacks if callable(callbacks) else lambda: list(callbacks)
-        validation = _seen_again(
+        validation = seen_again(
             graph, model, validation_data, "Validation data"
         )
         if test_data is not None:
-            _seen_again(graph, model, test_data, "Test data")
-        training = Training(
-            data,
-            make,
-            _handed_on(arguments, validation),
-            validation,
-            self.seed,
-            checkpoint_seconds,
-        )
-        schedule = schedule_of(self.schedule)
-        rounds = Rounds(
-            RunFolder(folder),
-            training,
-            epochs,
-            schedule,
-            Ranking(
-                self.criterion,
-                self.scope,
-                self.scaling,
-                limits,
-                self.repair,
+            seen_again(graph, model, test_data, "Test data")
+        context = RoundContext(
+            folder=RunFolder(folder),
+            training=Training(
+                data,
+                callbacks if callable(callbacks) else lambda: list(callbacks),
+                handed_on(arguments, validation),
+                validation,
                 self.seed,
+                checkpoint_seconds,
             ),
-            reset_of(self.reset),
-            Data(
-                validation_data,
-                test_data,
-                kept(judged_on, inputs_of(graph.walk), seed=self.seed),
+            epochs=epochs,
+            schedule=schedule,
+            prune_every=prune_every,
+            ranking=Ranking(
+                criterion=self.criterion,
+                scope=self.scope,
+                scaling=self.scaling,
+                limits=lasting_limits(self.limits, model),
+                repair=self.repair,
+                seed=self.seed,
             ),
-            evaluate,
-            method_of(self.method),
-            self.distill,
-            self.retries,
-            board_of(tensorboard),
-            on_round,
+            reset=reset,
+            method=method_of(self.method),
+            evaluate=evaluate,
+            validation=validation_data,
+            test=test_data,
+            calibration=kept(judged_on, inputs_of(graph.walk), seed=self.seed),
+            distill=self.distill,
+            retries=self.retries,
+            show_rounds=board_of(tensorboard),
+            on_round=on_round,
         )
-        # Each says what does not fit, before anything is written.
-        rounds.ranking.check()
-        rounds.method.check_data(rounds.ranking, graph, rounds.data.calibration)
-        _ = rounds.trims
-        rounds.reset.place(epochs, data.steps)
-        chosen = vars(self) | {"schedule": schedule}
+        rounds = Rounds(context)
+        self._check(rounds, model, graph)
         settings = {
-            "diet": {name: _shown(value) for name, value in chosen.items()},
+            "diet": {
+                **{name: _shown(value) for name, value in vars(self).items()},
+                "schedule": _shown(schedule),
+                "prune_every": repr(prune_every),
+            },
             "epochs": epochs,
             "batches": data.steps,
             "batch_size": getattr(data, "batch_size", None),
@@ -269,56 +263,22 @@ class LotteryDiet:
                 "calibration": fingerprint(calibration),
             },
         }
-        return self._run(rounds, model, settings, resume=resume, full=full)
+        return _run(rounds, model, settings, resume=resume, full=full)
 
-    def _run(
-        self,
-        rounds: Rounds,
-        model: keras.Model,
-        settings: Mapping[str, Any],
-        *,
-        resume: bool,
-        full: Run | None,
-    ) -> Run:
-        run = rounds.folder
-        with run.locked():
-            if run.open(settings, resume=resume) is None:
-                run.begin(model, settings)
-            try:
-                if not run.rounds() and full is not None:
-                    run.take_over(full.folder)
-                elif not run.rounds():
-                    rounds.first()
-                stopped = _play(rounds)
-            except KeyboardInterrupt:
-                logging.warning(
-                    "Interrupted; what is done is in %s. To go on, call fit "
-                    "again with the same arguments and resume=True.",
-                    run.folder,
-                )
-                raise
-        return Run(run, stopped, rounds.scratch)
-
-    def _check(self, model: keras.Model, calibration: Any) -> Limits:
-        """Checks what can be before any training, and returns the limits."""
-        reset, method = reset_of(self.reset), method_of(self.method)
-        schedule = schedule_of(self.schedule)
-        at(schedule, 1)
-        method.check(schedule)
-        if not model.compiled:
-            raise InputError(
-                f"The model {model.name!r} is not compiled. Received: a model "
-                "without optimizer and loss. Call model.compile(...) first."
-            )
+    def _check(
+        self, rounds: Rounds, model: keras.Model, graph: ChannelGraph
+    ) -> None:
+        """Says what does not fit, before anything is written."""
+        context = rounds.settings
         if self.repair is not None:
-            check_repair(self.repair, calibration)
-            if not method.mends:
+            check_repair(self.repair, context.calibration)
+            if not context.method.mends:
                 raise InputError(
                     "What is masked is not removed, and cannot be made up "
                     f"for. Received: method={self.method!r}, repair="
                     f"{self.repair!r}. Pass repair=None."
                 )
-            if not reset.mends:
+            if not context.reset.mends:
                 raise InputError(
                     "Fresh weights have nothing to repair. Received: "
                     f"reset={self.reset!r}, repair={self.repair!r}. Pass one "
@@ -326,7 +286,74 @@ class LotteryDiet:
                 )
         if self.distill is not None:
             self.distill.check(model)
-        return _lasting(self.limits, model) if self.limits else Limits()
+        context.ranking.check()
+        context.method.check(context, graph)
+        _ = rounds.trims, context.early_moment
+
+
+def _check_compiled(model: keras.Model) -> None:
+    if not model.compiled:
+        raise InputError(
+            f"The model {model.name!r} is not compiled. Received: a model "
+            "without optimizer and loss. Call model.compile(...) first."
+        )
+
+
+def _run(
+    rounds: Rounds,
+    model: keras.Model,
+    settings: Mapping[str, Any],
+    *,
+    resume: bool,
+    full: Run | None,
+) -> Run:
+    run = rounds.folder
+    with run.locked():
+        recorded = run.open(settings, resume=resume)
+        if recorded is None:
+            run.begin(model, settings)
+        else:
+            _reschedule(rounds, recorded, settings)
+        try:
+            if not run.rounds() and full is not None:
+                run.take_over(full.folder)
+            elif not run.rounds():
+                rounds.first()
+            stopped = _play(rounds)
+        except KeyboardInterrupt:
+            logging.warning(
+                "Interrupted; what is done is in %s. To go on, call fit "
+                "again with the same arguments and resume=True.",
+                run.folder,
+            )
+            raise
+    return Run(run, stopped, rounds.scratch)
+
+
+def _reschedule(
+    rounds: Rounds, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> None:
+    """Goes over to another schedule, if it asks the same of what is done.
+
+    Raises:
+        RunFolderError: it does not.
+    """
+    before, now = old["diet"]["schedule"], new["diet"]["schedule"]
+    if before == now:
+        return
+    run = rounds.folder
+    lines = run.rounds()
+    if not rounds.agrees(lines):
+        raise RunFolderError(
+            f"The folder {run.folder} belongs to another run: the schedule "
+            f"asks something else of its {len(lines) - 1} finished rounds. "
+            f"Received: {before} there, {now} now. Use a schedule that begins "
+            "with the same rounds, or another folder."
+        )
+    if lines:
+        # What was begun may have been trimmed for another goal.
+        run.forget(len(lines))
+    run.reschedule(new)
 
 
 def _play(rounds: Rounds) -> str:
@@ -344,58 +371,3 @@ def _play(rounds: Rounds) -> str:
 
 def _shown(value: Any) -> str:
     return getattr(value, "__name__", None) or repr(value)
-
-
-def _handed_on(
-    arguments: Mapping[str, Any], validation_data: Any
-) -> dict[str, Any]:
-    """Returns what every call of Keras' `fit` gets.
-
-    Raises:
-        InputError: it is nothing that `LotteryDiet.fit` takes.
-    """
-    for name in arguments:
-        if name not in _HANDED_ON:
-            instead = _INSTEAD.get(name, f"it takes {', '.join(_HANDED_ON)}")
-            raise InputError(
-                "LotteryDiet.fit does not take this argument of Keras' fit. "
-                f"Received: {name}={arguments[name]!r}. Instead, {instead}."
-            )
-    given = dict(arguments)
-    if given.get("validation_freq", 1) is None:
-        return {k: v for k, v in given.items() if k == "class_weight"}
-    return {**given, "validation_data": validation_data}
-
-
-def _trained_on(graph: ChannelGraph, model: keras.Model, what: str) -> Inputs:
-    needs = compile_arguments(model).get("loss") is not None
-    return replace(inputs_of(graph.walk, what), targets=needs)
-
-
-def _seen_again(
-    graph: ChannelGraph, model: keras.Model, data: Any, what: str
-) -> Any:
-    """Returns data that every round goes through, as Keras takes it."""
-    return for_keras(data, _trained_on(graph, model, what), what)
-
-
-def _lasting(limits: Limits, model: keras.Model) -> Limits:
-    """Returns limits that hold for each round's model.
-
-    Raises:
-        InputError: they do not fit the model, or name something that surgery
-            opens: better said before the first training than after it.
-    """
-    graph = build(model, limits.options())
-    limits.bounds(graph)
-    limits = limits.by_name(graph)
-    copy, _ = rebuild(model, graph, graph.everything)
-    try:
-        limits.bounds(build(copy, limits.options()))
-    except InputError as error:
-        raise InputError(
-            "The limits do not fit the trimmed model, in which layers that "
-            "are made of other layers come out as those, under names of "
-            f"their own. Received, for the model of the second round: {error}"
-        ) from error
-    return limits

@@ -19,10 +19,10 @@ from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.groups import Member
 from tf_diet.graph.rule_table import is_constant
-from tf_diet.lottery.methods import Method, RoundContext
+from tf_diet.lottery.methods import Method
 from tf_diet.lottery.resets import Removal
+from tf_diet.lottery.round_context import RoundContext
 from tf_diet.lottery.run_folder import RunFolder
-from tf_diet.lottery.schedules import Schedule
 from tf_diet.pruning.budget import Budget
 from tf_diet.training.saving import save_model
 
@@ -50,14 +50,18 @@ class Mask(Method):
 
     scope: str = "global"
 
-    def check(self, schedule: Schedule) -> None:
-        """See `Method.check`.
+    def check(self, context: RoundContext, graph: ChannelGraph) -> None:
+        """Says what masking cannot give.
+
+        Args:
+            context: the settings of the run.
+            graph: of the full model.
 
         Raises:
             InputError: the schedule wants more than fewer parameters, or the
                 scope is unknown.
         """
-        to = schedule.budget()
+        to = context.schedule.budget()
         if to is not None and set(to.bounds()) != {"parameters"}:
             raise InputError(
                 "Masked weights make nothing smaller but the number of those "
@@ -70,7 +74,7 @@ class Mask(Method):
             )
 
     def start(self, context: RoundContext) -> bool:
-        """See `Method.start`."""
+        """Masks, and writes masks and what retraining starts from."""
         trained, early = context.trained(), context.early()
         with context.watch.time("planning"):
             old = read_masks(context.folder, context.number - 1) or _nothing(
@@ -80,7 +84,7 @@ class Mask(Method):
         if all(np.array_equal(masks[path], old[path]) for path in old):
             return False
         with context.watch.time("masking"):
-            removal = Removal(_Masking(masks), trained, early, _no_mend)
+            removal = _Masking(trained=trained, early=early, masks=masks)
             model = context.reset.restart(removal)
         with context.watch.time("saving"):
             path = mask_path(context.folder, context.number)
@@ -116,11 +120,9 @@ class Mask(Method):
         return {path: mask for part in parts for path, mask in part.items()}
 
     @contextmanager
-    def hold(
-        self, folder: RunFolder, number: int, model: keras.Model
-    ) -> Iterator[None]:
-        """See `Method.hold`: the optimizer puts masked weights back to zero."""
-        masks = read_masks(folder, number)
+    def hold(self, context: RoundContext, model: keras.Model) -> Iterator[None]:
+        """Makes the optimizer put masked weights back to zero for a while."""
+        masks = read_masks(context.folder, context.number)
         variables = [v for v in kernels(model) if v.path in masks]
         before = [variable.constraint for variable in variables]
         for variable in variables:
@@ -134,12 +136,12 @@ class Mask(Method):
                 variable.constraint = constraint
 
     def figures(
-        self, folder: RunFolder, number: int, graph: ChannelGraph
+        self, context: RoundContext, graph: ChannelGraph
     ) -> dict[str, Any]:
-        """See `Method.figures`."""
-        if not number:
+        """Returns `parameters` without those masked, and `removable_units`."""
+        if not context.number:
             return {"removable_units": 0}
-        masks = read_masks(folder, number)
+        masks = read_masks(context.folder, context.number)
         masked = sum(int((~mask).sum()) for mask in masks.values())
         return {
             "parameters": graph.cost().parameters - masked,
@@ -147,23 +149,20 @@ class Mask(Method):
         }
 
 
-class _Masking:
-    """A plan that takes nothing out: it puts weights of a model to zero."""
+@dataclass(frozen=True, kw_only=True)
+class _Masking(Removal):
+    """Nothing is taken out: weights of a model are put to zero, in place."""
 
-    def __init__(self, masks: Masks) -> None:
-        self.masks = masks
+    masks: Masks
 
-    def apply(self, model: keras.Model) -> keras.Model:
-        """Masks a model in place and returns it."""
+    def apply(
+        self, model: keras.Model, *, repaired: bool = True
+    ) -> keras.Model:
         for variable in kernels(model):
             mask = self.masks.get(variable.path)
             if mask is not None:
                 variable.assign(variable * mask.astype(variable.dtype))
         return model
-
-
-def _no_mend(full: keras.Model, small: keras.Model) -> None:
-    """Nothing was removed that could be made up for."""
 
 
 class _Zeros(keras.constraints.Constraint):

@@ -2,9 +2,7 @@
 """What the survivors of a round start the next training from, and where."""
 
 import abc
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
 
 import keras
 
@@ -13,32 +11,29 @@ from tf_diet.extensions import register_reset, resets
 from tf_diet.training.loop import TrainingPosition
 
 
-class Applies(Protocol):
-    """A plan, or what acts like one."""
-
-    def apply(self, model: keras.Model) -> keras.Model:
-        """Returns a model without what goes."""
-
-
-# Makes up for the removed units in the trimmed copy of a model.
-Mend = Callable[[keras.Model, keras.Model], Any]
-
-
-@dataclass(frozen=True)
-class Removal:
-    """What goes in a round, and the models that it goes from.
+@dataclass(frozen=True, kw_only=True)
+class Removal(abc.ABC):
+    """What is removed in a round, and the models that it is removed from.
 
     Args:
-        plan: `apply` takes it out of either model.
-        trained: the model at the end of its training.
+        trained: the model of the round before, at the end of its training.
         early: the same model at the early moment, optimizer included.
-        mend: repairs a trimmed copy, given the model that it is from.
     """
 
-    plan: Applies
     trained: keras.Model
     early: keras.Model
-    mend: Mend
+
+    @abc.abstractmethod
+    def apply(
+        self, model: keras.Model, *, repaired: bool = True
+    ) -> keras.Model:
+        """Returns a model without what is removed.
+
+        Args:
+            model: `trained` or `early`.
+            repaired: what was removed is made up for in the weights that
+                are left, where the diet has a `repair`.
+        """
 
 
 class Reset(abc.ABC):
@@ -46,12 +41,11 @@ class Reset(abc.ABC):
 
     Attributes:
         mends: what was removed may be made up for before retraining.
-        every: what a step of the schedule is: "training", or, within one
-            training, "epoch" or "step".
+        every: a former spelling of `LotteryDiet(prune_every=...)`.
     """
 
-    mends = True
-    every = "training"
+    mends: bool = True
+    every: str | None = None
 
     @abc.abstractmethod
     def place(self, epochs: int, steps: int | None) -> TrainingPosition:
@@ -70,8 +64,17 @@ class Reset(abc.ABC):
         """Returns the trimmed, compiled model that retraining starts from.
 
         Args:
-            removal: what goes, and the models that it goes from.
+            removal: what is removed, and from which models.
         """
+
+
+# Epochs after which nets of many kinds can be rewound to; see `Rewind`.
+_EARLY = 2
+
+
+def _early(epochs: int) -> float:
+    """Returns the early moment where none is given, in epochs."""
+    return float(_EARLY if epochs > _EARLY else epochs // 2)
 
 
 def reset_of(given: str | Reset) -> Reset:
@@ -99,14 +102,25 @@ class _From(Reset):
     share: float | None = None
 
     def place(self, epochs: int, steps: int | None) -> TrainingPosition:
-        """See `Reset.place`; two epochs in where nothing is given."""
+        """Returns the early moment, as given.
+
+        Where nothing is given, it is two epochs in; in a training of less
+        than three epochs it is half of them, rounded down.
+
+        Args:
+            epochs: of a whole training.
+            steps: batches in an epoch; None where that is not known.
+
+        Raises:
+            InputError: it is given twice, or is not within the training.
+        """
         given = {n: v for n, v in self._given().items() if v is not None}
         if len(given) > 1:
             raise InputError(
                 "The early moment is given in one way. Received: "
                 f"{self}. Pass one of epoch, step and share."
             )
-        where = given or {"epoch": 2.0}
+        where = given or {"epoch": _early(epochs)}
         ((way, value),) = where.items()
         place = self._place(way, value, epochs, steps)
         if not TrainingPosition(0) <= place < TrainingPosition(epochs):
@@ -146,8 +160,8 @@ class Rewind(_From):
     """Survivors get their weights of an early moment back.
 
     Args:
-        epoch: so many epochs in; 2 when nothing is given. Part of an epoch
-            with arrays only.
+        epoch: so many epochs in; 2 when nothing is given (half of a training
+            of one or two epochs). Part of an epoch with arrays only.
         step: so many batches in; instead of `epoch`.
         share: this share of the training in; instead of `epoch`.
 
@@ -156,10 +170,8 @@ class Rewind(_From):
     """
 
     def restart(self, removal: Removal) -> keras.Model:
-        """See `Reset.restart`."""
-        model = removal.plan.apply(removal.early)
-        removal.mend(removal.early, model)
-        return model
+        """Returns the survivors with their early weights and optimizer."""
+        return removal.apply(removal.early)
 
 
 @register_reset()
@@ -171,8 +183,8 @@ class LrRewind(_From):
     schedule repeats itself.
 
     Args:
-        epoch: so many epochs in; 2 when nothing is given. Part of an epoch
-            with arrays only.
+        epoch: so many epochs in; 2 when nothing is given (half of a training
+            of one or two epochs). Part of an epoch with arrays only.
         step: so many batches in; instead of `epoch`.
         share: this share of the training in; instead of `epoch`.
 
@@ -182,12 +194,9 @@ class LrRewind(_From):
     """
 
     def restart(self, removal: Removal) -> keras.Model:
-        """See `Reset.restart`."""
-        model, late = (
-            removal.plan.apply(removal.early),
-            removal.plan.apply(removal.trained),
-        )
-        removal.mend(removal.trained, late)
+        """Returns the trained survivors under the early optimizer."""
+        model = removal.apply(removal.early, repaired=False)
+        late = removal.apply(removal.trained)
         model.set_weights(late.get_weights())
         return model
 
@@ -197,29 +206,24 @@ class LrRewind(_From):
 class NoReset(_From):
     """Survivors and the optimizer go on as they were.
 
-    With a schedule that counts trainings, this is fine-tuning: a learning-rate
-    schedule goes on where it ended, which may be at zero. With one that counts
-    epochs or steps it is gradual pruning: a single training, trimmed as it
-    goes.
+    This is fine-tuning: a learning-rate schedule goes on where it ended,
+    which may be at zero. With `LotteryDiet(prune_every="epoch")` or `"step"`
+    it is gradual pruning: a single training, trimmed as it goes.
 
     Args:
         epoch: the number that retraining starts at: it takes the epochs from
-            there to the last. Two when nothing is given.
+            there to the last. 2 when nothing is given (half of a training of
+            one or two epochs).
         step: the same in batches.
         share: the same as a share of the training.
-        every: what the schedule counts: "training", "epoch" or "step".
-
-    Source:
-        Zhu and Gupta, "To prune, or not to prune", 2017 (gradual pruning).
+        every: a former spelling of `LotteryDiet(prune_every=...)`.
     """
 
-    every: str = "training"
+    every: str | None = field(default=None, repr=False)
 
     def restart(self, removal: Removal) -> keras.Model:
-        """See `Reset.restart`."""
-        model = removal.plan.apply(removal.trained)
-        removal.mend(removal.trained, model)
-        return model
+        """Returns the trained survivors; the optimizer goes on too."""
+        return removal.apply(removal.trained)
 
 
 @register_reset()
@@ -233,12 +237,12 @@ class Reinit(Reset):
     mends = False
 
     def place(self, epochs: int, steps: int | None) -> TrainingPosition:
-        """See `Reset.place`."""
+        """Returns the beginning of the training, however long it is."""
         return TrainingPosition(0)
 
     def restart(self, removal: Removal) -> keras.Model:
-        """See `Reset.restart`."""
-        return fresh_copy(removal.plan.apply(removal.early))
+        """Returns the survivors' widths with fresh weights and optimizer."""
+        return fresh_copy(removal.apply(removal.early, repaired=False))
 
 
 def fresh_copy(model: keras.Model) -> keras.Model:

@@ -3,31 +3,25 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from pathlib import Path
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
 from absl import logging
 
-from tf_diet.errors import DivergedError, InputError
-from tf_diet.graph.build import build
-from tf_diet.lottery.distillation import Distillation
-from tf_diet.lottery.methods import Method, Ranking, RoundContext, Stopwatch
-from tf_diet.lottery.resets import Reset, fresh_copy
+from tf_diet.errors import DivergedError
+from tf_diet.lottery.gradual import trims
+from tf_diet.lottery.resets import fresh_copy
+from tf_diet.lottery.round_context import RoundContext
+from tf_diet.lottery.round_line import line_of
 from tf_diet.lottery.run_folder import Round, RunFolder, Ticket
-from tf_diet.lottery.schedules import Line, Schedule, at
-from tf_diet.pruning.budget import Budget, disk_bytes
+from tf_diet.lottery.schedules import Line
+from tf_diet.pruning.budget import Budget
 from tf_diet.training.learning_rates import scale
-from tf_diet.training.loop import (
-    Training,
-    TrainingPosition,
-    TrainingResult,
-)
-from tf_diet.training.saving import load_model, save_model
-
-Evaluate = Callable[[keras.Model, Any], float]
+from tf_diet.training.loop import Training, TrainingPosition, TrainingResult
+from tf_diet.training.saving import save_model
 
 # How much lower the learning rate of a retry is.
 _SLOWER = 0.3
@@ -36,77 +30,41 @@ _COUNTED = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
-    """What rounds are judged and ranked on, as `fit` takes it."""
-
-    validation: Any
-    test: Any
-    calibration: Any
-
-
-@dataclasses.dataclass(frozen=True)
 class Rounds:
     """Trains, ranks, trims and files, a round at a time.
 
     Args:
-        folder: where everything is written.
-        training: how a model is trained.
-        epochs: of a whole training.
-        schedule: how much goes.
-        ranking: who goes.
-        reset: what retraining starts from.
-        data: to judge and rank on.
-        evaluate: returns the error of a model on data.
-        method: how a model is made smaller.
-        distill: what the full model teaches, or None.
-        retries: of a round whose loss diverges, at a lower rate each.
-        board: is shown every round.
-        on_round: is given every ticket.
+        settings: of the run; each round has its own copy.
     """
 
-    folder: RunFolder
-    training: Training
-    epochs: int
-    schedule: Schedule
-    ranking: Ranking
-    reset: Reset
-    data: Data
-    evaluate: Evaluate
-    method: Method
-    distill: Distillation | None
-    retries: int
-    board: Callable[[Sequence[Round]], Any] = lambda rounds: None
-    on_round: Callable[[Ticket], Any] = lambda ticket: None
+    settings: RoundContext
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the run is written."""
+        return self.settings.folder
 
     def first(self) -> None:
         """Trains the full model, keeping its early moment."""
-        run = self.folder
-        early = self.reset.place(self.epochs, self.training.examples.steps)
+        run, context = self.folder, self.settings.at_round([])
 
         def keep(model: keras.Model) -> None:
             save_model(model, run.early_path(0))
 
-        model = self.load(run.start_path)
-        trained = self.training.run(
+        model = context.load(run.start_path)
+        end = TrainingPosition(context.epochs)
+        trained = context.training.run(
             model,
             TrainingPosition(0),
-            next(iter(self.trims), TrainingPosition(self.epochs)),
+            next(iter(self.trims), end),
             state=run.state_path("round_00"),
             title="round 0",
-            early=None if self.trims else (early, keep),
+            early=None if self.trims else (context.early_moment, keep),
         )
         if not run.early_path(0).exists():
             # The training was stopped, or is trimmed, before that moment.
             keep(model)
-        self.file(model, 0, trained, Stopwatch(), 0.0)
-
-    def load(self, path: Path) -> keras.Model:
-        """Loads a model, its random layers as if from one process.
-
-        Where a layer was not given a seed, it draws one when it is made.
-        """
-        keras.utils.set_random_seed(self.training.seed)
-        return load_model(path)
+        self.file(context, model, trained)
 
     def next(self) -> bool:
         """Ranks and trims the last round's model, resets and retrains.
@@ -117,33 +75,20 @@ class Rounds:
         Raises:
             DivergedError: the loss did, in every retry.
         """
-        run = self.folder
-        lines = run.rounds()
-        number = len(lines)
+        lines = self.folder.rounds()
         due, goal = self.ask(lines)
         if not due:
             return False
-        watch = Stopwatch()
-        if not run.early_path(number).exists():
-            context = RoundContext(
-                run,
-                lines,
-                goal,
-                self.ranking,
-                self.reset,
-                self.data.calibration,
-                self.load,
-                watch,
-            )
-            if not self.method.start(context):
-                return False
-        done, model = self._retrain(number, lines)
-        sparsity = 0.0 if isinstance(goal, Budget) else goal
-        self.file(model, number, done, watch, sparsity)
+        context = self.settings.at_round(lines, goal)
+        begun = self.folder.early_path(context.number).exists()
+        if not begun and not context.method.start(context):
+            return False
+        trained, model = self._retrain(context)
+        self.file(context, model, trained)
         return True
 
     @functools.cached_property
-    def trims(self) -> dict[TrainingPosition, float]:
+    def trims(self) -> Mapping[TrainingPosition, float]:
         """Where a single training is trimmed, and what is gone after it.
 
         Empty where every round is a training.
@@ -151,69 +96,61 @@ class Rounds:
         Raises:
             InputError: schedule and data do not fit such a training.
         """
-        every, steps = self.reset.every, self.training.examples.steps
-        if every == "training":
-            return {}
-        if every not in ("epoch", "step") or self.schedule.adaptive:
-            raise InputError(
-                "Gradual pruning follows a schedule of epochs or steps that "
-                "does not look at errors. Received: every="
-                f"{every!r}, schedule={self.schedule}. Pass every='epoch' or "
-                "'step', and another schedule."
-            )
-        each = steps if every == "step" else 1
-        if each is None:
-            raise InputError(
-                "Steps can be counted only where the training data says how "
-                "many batches it has. Received: every='step'. Pass "
-                "every='epoch', or arrays."
-            )
-        places: dict[TrainingPosition, float] = {}
-        gone = 0.0
-        for step in range(1, self.epochs * each):
-            due, sparsity = at(self.schedule, step)
-            if due and sparsity > gone:
-                places[TrainingPosition(*divmod(step, each))] = gone = sparsity
-        if not places:
-            raise InputError(
-                "The schedule prunes at no moment of the training. Received: "
-                f"{self.schedule} for {self.epochs} epochs, every={every!r}. "
-                "Give it steps within the training."
-            )
-        return places
+        s = self.settings
+        return trims(s.schedule, s.prune_every, s.epochs, s.steps)
 
     @functools.cached_property
     def _of(self) -> str:
         """Tells how many rounds there will be, where the schedule knows."""
+        schedule = self.settings.schedule
         if self.trims:
             return f" of {len(self.trims)}"
-        if self.schedule.adaptive:
+        if schedule.adaptive:
             return ""
         # Such a schedule looks at nothing but how many lines there are.
         lines: list[Any] = [None]
-        while len(lines) < _COUNTED and self.schedule.next(lines)[0]:
+        while len(lines) < _COUNTED and schedule.next(lines)[0]:
             lines.append(None)
         return f" of {len(lines) - 1}" if len(lines) < _COUNTED else ""
 
     def ask(self, lines: Sequence[Line]) -> tuple[bool, float | Budget]:
         """Returns whether another round is due, and its goal."""
         if not self.trims:
-            return self.schedule.next(lines)
+            return self.settings.schedule.next(lines)
         later = list(self.trims.values())[len(lines) - 1 :]
         return bool(later), later[0] if later else 0.0
 
+    def agrees(self, lines: Sequence[Round]) -> bool:
+        """Says whether the schedule would have led to these rounds too.
+
+        A run whose schedule was changed can go on then. The end of a single
+        training that is trimmed hangs on all moments, so that never does.
+
+        Args:
+            lines: the finished rounds, the full model's first.
+        """
+        if self.trims:
+            return False
+        for number, line in enumerate(lines[1:], 1):
+            due, goal = self.ask(lines[:number])
+            if not due or isinstance(goal, Budget):
+                return False
+            if not math.isclose(goal, line.sparsity, abs_tol=1e-9):
+                return False
+        return True
+
     def _retrain(
-        self, number: int, lines: Sequence[Round]
+        self, context: RoundContext
     ) -> tuple[TrainingResult, keras.Model]:
         """Trains a round, again at lower rates where its loss diverges."""
-        run = self.folder
-        start, end = self._span(number)
+        run, number = self.folder, context.number
+        start, end = self._span(context)
         state = run.state_path(f"round_{number:02d}")
-        drawn = sum(line.epochs for line in lines)
+        drawn = sum(line.epochs for line in context.lines)
         retry = max(
             (
                 r
-                for r in range(1, self.retries + 1)
+                for r in range(1, context.retries + 1)
                 if run.retry_path(number, r).exists()
             ),
             default=0,
@@ -221,10 +158,13 @@ class Rounds:
         while True:
             path = run.retry_path(number, retry)
             path = path if retry else run.early_path(number)
-            model = self.load(path)
+            model = context.load(path)
             try:
-                with self._taught(model), self._held(number, model):
-                    trained = self._seeded(number, retry).run(
+                with (
+                    self._taught(context, model),
+                    context.method.hold(context, model),
+                ):
+                    trained = _seeded(context, retry).run(
                         model,
                         start,
                         end,
@@ -234,57 +174,63 @@ class Rounds:
                     )
             except DivergedError as error:
                 state.unlink(missing_ok=True)
-                if retry == self.retries:
+                if retry == context.retries:
                     raise
                 logging.warning("round %d: %s Trying again.", number, error)
                 retry += 1
-                model = self.load(path)
+                model = context.load(path)
                 scale(model.optimizer, rate=_SLOWER)
                 save_model(model, run.retry_path(number, retry))
             else:
                 return trained, model
 
-    def _span(self, number: int) -> tuple[TrainingPosition, TrainingPosition]:
+    def _span(
+        self, context: RoundContext
+    ) -> tuple[TrainingPosition, TrainingPosition]:
+        """Returns where the training of a round starts and ends."""
+        end = TrainingPosition(context.epochs)
         if self.trims:
-            ends = [*self.trims, TrainingPosition(self.epochs)]
-            return ends[number - 1], ends[number]
-        steps = self.training.examples.steps
-        return self.reset.place(self.epochs, steps), TrainingPosition(
-            self.epochs
-        )
+            ends = [*self.trims, end]
+            return ends[context.number - 1], ends[context.number]
+        return context.early_moment, end
 
-    def _seeded(self, number: int, retry: int = 0) -> Training:
-        seed = self.training.seed + 1000 * number + 100_000 * retry
-        return dataclasses.replace(self.training, seed=seed)
-
-    def _taught(self, model: keras.Model) -> Any:
-        if self.distill is None:
+    def _taught(
+        self, context: RoundContext, model: keras.Model
+    ) -> AbstractContextManager[None]:
+        if context.distill is None:
             return nullcontext()
-        teacher = self.load(self.folder.model_path(0))
-        return self.distill.teach(model, teacher)
-
-    def _held(self, number: int, model: keras.Model) -> Any:
-        return self.method.hold(self.folder, number, model)
+        teacher = context.load(self.folder.model_path(0))
+        return context.distill.teach(model, teacher)
 
     def scratch(self, number: int, optimizer: Any = None) -> Ticket:
-        """Trains the widths of a ticket from fresh weights; see `Run`."""
+        """Trains the widths of a ticket from fresh weights.
+
+        Args:
+            number: the ticket's; it must be finished.
+            optimizer: for that training; None for the run's own with its
+                learning-rate schedule stretched.
+
+        Returns:
+            The trained net and its figures, see `Run.scratch`.
+        """
         run = self.folder
         for line in run.rounds("scratch"):
             if line.round == number:
                 return run.ticket(line, "scratch")
         lines = run.rounds()[: number + 1]
-        each = self.training.examples.steps
+        context = self.settings.at_round(lines[:number])
+        each = context.steps
         counted = [line.steps for line in lines]
         end = TrainingPosition(sum(line.epochs for line in lines))
         if each is not None and None not in counted:
             end = TrainingPosition(*divmod(sum(filter(None, counted)), each))
         start = run.scratch_start(number)
         if not start.exists():
-            keras.utils.set_random_seed(self.training.seed)
+            keras.utils.set_random_seed(context.training.seed)
             model = fresh_copy(run.ticket(lines[-1]).load())
             if optimizer is None:
                 total = end.epoch + (end.step / each if each else 0)
-                scale(model.optimizer, length=total / self.epochs)
+                scale(model.optimizer, length=total / context.epochs)
             else:
                 settings = model.get_compile_config()
                 settings["optimizer"] = keras.saving.serialize_keras_object(
@@ -292,78 +238,42 @@ class Rounds:
                 )
                 model.compile_from_config(settings)
             save_model(model, start)
-        model = self.load(start)
+        model = context.load(start)
         name = f"scratch_{number:02d}"
-        trained = self.training.run(
+        trained = context.training.run(
             model,
             TrainingPosition(0),
             end,
             state=run.state_path(name),
             title=name,
         )
-        self.file(model, number, trained, Stopwatch(), 0.0, "scratch")
+        self.file(context, model, trained, "scratch")
         return run.ticket(run.rounds("scratch")[-1], "scratch")
 
     def file(
         self,
+        context: RoundContext,
         model: keras.Model,
-        number: int,
         trained: TrainingResult,
-        watch: Stopwatch,
-        sparsity: float,
         kind: str = "round",
     ) -> None:
-        """Evaluates and writes a round: models first, its line last."""
-        run = self.folder
-        with watch.time("saving"):
+        """Evaluates and writes a round: models first, its line last.
+
+        Args:
+            context: the round.
+            model: as trained.
+            trained: what its training did.
+            kind: "round", or "scratch" for what `scratch` has trained.
+        """
+        run, number = self.folder, context.number
+        with context.watch.time("saving"):
             save_model(model, run.model_path(number, kind))
-        with watch.time("evaluation"):
-            validation = self.evaluate(model, self.data.validation)
-            test = None
-            if self.data.test is not None:
-                test = self.evaluate(model, self.data.test)
-        graph = build(model)
-        cost = graph.cost()
-        rounds = run.rounds()
-        error, judged = validation, "validation_error"
-        if test is not None:
-            error, judged = test, "test_error"
-        full = rounds[0] if rounds else None
-        counted = {"parameters": cost.parameters}
-        if kind == "round":
-            counted |= self.method.figures(run, number, graph)
-        if full is not None:
-            constants = full.constants
-        else:
-            # As the plans of the rounds will count them.
-            options = self.ranking.limits.options()
-            same = options == graph.options
-            ranked = graph if same else build(model, options)
-            constants = sum(ranked.constants.values())
-        left = counted["parameters"] - constants
-        whole = full.parameters - constants if full else left
-        line = Round(
-            round=number,
-            **counted,
-            weights_left=left / max(whole, 1) if full else 1.0,
-            flops=cost.flops,
-            disk_bytes=disk_bytes(graph, cost.parameters),
-            ram_bytes=cost.peak_activation_bytes,
-            validation_error=validation,
-            test_error=test,
-            error_multiplier=error / getattr(full, judged) if full else 1.0,
-            epochs=trained.epochs,
-            steps=trained.steps,
-            sparsity=sparsity,
-            seconds={"training": round(trained.seconds, 2), **watch.seconds},
-            widths={group.name: group.n_units for group in graph.groups},
-            constants=constants,
-        )
+        line = line_of(context, model, trained, kind)
         run.add(line, kind)
-        self.board(run.rounds())
+        context.show_rounds(run.rounds())
         run.state_path(f"{kind}_{number:02d}").unlink(missing_ok=True)
         if kind == "round":
-            self.on_round(run.ticket(line))
+            context.on_round(run.ticket(line))
         logging.info(
             "%s %d: %d parameters (%.1f %%), validation error %.4f, "
             "error multiplier %.3f",
@@ -374,3 +284,8 @@ class Rounds:
             line.validation_error,
             line.error_multiplier,
         )
+
+
+def _seeded(context: RoundContext, retry: int) -> Training:
+    seed = context.training.seed + 1000 * context.number + 100_000 * retry
+    return dataclasses.replace(context.training, seed=seed)

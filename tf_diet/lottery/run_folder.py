@@ -4,6 +4,7 @@
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tf_diet.pruning.plan import PruningPlan
 
 _START = "start.keras"
+_EVERY = re.compile(r", every='(\w+)'")
 _LINES = {"round": "rounds.jsonl", "scratch": "scratch.jsonl"}
 
 
@@ -123,7 +125,11 @@ class RunFolder(ResumableFolder):
         overwrite: bool = False,
         opening: frozenset[str] = frozenset({_START}),
     ) -> Mapping[str, Any] | None:
-        """See `ResumableFolder.open`."""
+        """Says whether there is a run to go on with; call it while locked.
+
+        Args and errors are those of `ResumableFolder.open`. The schedule of
+        the diet may differ: whoever goes on compares it with the rounds.
+        """
         if resume:
             self._remove_filed_states()
         return super().open(
@@ -131,9 +137,27 @@ class RunFolder(ResumableFolder):
         )
 
     def recorded(self) -> Mapping[str, Any] | None:
-        """See `ResumableFolder.recorded`."""
+        """Returns the settings of the run; None where none was begun."""
         read = super().recorded()
         return None if read is None else read["settings"]
+
+    def _check_same(self, old: Any, new: Any) -> None:
+        # Whether another schedule may go on is seen from the rounds.
+        super()._check_same(_comparable(old), _comparable(new))
+
+    def forget(self, number: int) -> None:
+        """Removes what there is of a round that is not filed yet."""
+        self.state_path(f"round_{number:02d}").unlink(missing_ok=True)
+        for path in self.folder.glob(f"retry_{number:02d}_*.keras"):
+            path.unlink()
+        # This is how a round that was begun is told.
+        self.early_path(number).unlink(missing_ok=True)
+
+    def reschedule(self, settings: Mapping[str, Any]) -> None:
+        """Records settings that differ in the schedule of the diet alone."""
+        facts = json.loads(self.record.read_text("utf-8"))
+        facts["settings"] = settings
+        write_text(self.record, json.dumps(facts, indent=2, default=str))
 
     def _remove_filed_states(self) -> None:
         """Removes the states of rounds that are filed: a kill may leave one."""
@@ -234,3 +258,20 @@ class RunFolder(ResumableFolder):
         made = number and self.plan_path(number).exists()
         plan = self.plan_path(number) if made else None
         return Ticket(line, self.model_path(number, kind), plan)
+
+
+def _comparable(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what must be the same for a run to go on.
+
+    Runs of before say in the reset what the schedule counts, and the command
+    line gave the early moment that the resets have by themselves.
+    """
+    diet = dict(settings.get("diet", {}))
+    diet.pop("schedule", None)
+    reset = str(diet.get("reset", ""))
+    every = _EVERY.search(reset)
+    diet.setdefault("prune_every", repr(every[1] if every else "training"))
+    diet["reset"] = _EVERY.sub("", reset).replace(
+        "epoch=2.0, step=None, share=None", "epoch=None, step=None, share=None"
+    )
+    return {**settings, "diet": diet}
