@@ -37,3 +37,15 @@ def test_narrow_tables_keep_to_the_width():
     table.add_row("1", "0.5", "1,000")
     assert max(map(len, render(table, 40).splitlines())) <= 40
     assert max(map(len, render(table).splitlines())) <= WIDTH
+
+
+def test_nothing_but_the_text_is_shown_in_a_notebook(monkeypatch):
+    shown = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(
+        "rich.jupyter.display", lambda *given: shown.append(given)
+    )
+    table = Table("a")
+    table.add_row("b")
+    assert "b" in render(table)
+    assert not shown

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Tables as plain text, for terminals, logs and files alike."""
 
+from io import StringIO
+
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -18,7 +20,10 @@ def render(table: Table, width: int = WIDTH) -> str:
             a cell would be cut.
     """
     # Lines are cut at the edge of a console: it must be far away.
-    console = Console(width=_ENDLESS, color_system=None)
+    # In a notebook rich shows what it prints as HTML, beside what it returns.
+    console = Console(
+        width=_ENDLESS, color_system=None, force_jupyter=False, file=StringIO()
+    )
     for column in table.columns:
         cells = [
             Measurement.get(console, console.options, cell)

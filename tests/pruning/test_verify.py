@@ -108,3 +108,92 @@ def test_an_inexact_plan_is_not_judged_but_said(caplog):
     with caplog.at_level(logging.WARNING, logger="absl"):
         assert tf_diet.verify(model, small, plan) > 1e-3
     assert "not promised" in caplog.text
+
+
+def dense(*between):
+    x = keras.Input((16,))
+    h = layers.Dense(24, "relu", name="h")(x)
+    for layer in between:
+        h = layer(h)
+    return keras.Model(x, layers.Dense(2, name="out")(h))
+
+
+def always(layer):
+    return lambda h: layer(h, training=True)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: dense(always(layers.Dropout(0.3))),
+        lambda: dense(always(layers.GaussianNoise(0.3))),
+        lambda: dense(always(layers.BatchNormalization()), layers.Dropout(0.5)),
+        # Keras hands it on to all that a nested model holds.
+        lambda: dense(
+            always(
+                keras.Sequential(
+                    [keras.Input((24,)), layers.Dense(12), layers.Dropout(0.3)]
+                )
+            )
+        ),
+    ],
+    ids=["dropout", "noise", "normalization", "nested"],
+)
+def test_random_numbers_are_no_rules_fault(model, caplog):
+    full = model()
+    randomise(full)
+    plan = tf_diet.plan(full, rate=0.5, criterion="magnitude")
+    small = plan.apply(full)
+    before = small.get_weights()
+    with caplog.at_level(logging.INFO, logger="absl"):
+        assert tf_diet.verify(full, small, plan) < 1e-6
+    for one, other in zip(before, small.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # A fault is found beside them as well.
+    kernel = small.get_layer("out").kernel
+    kernel.assign(np.roll(keras.ops.convert_to_numpy(kernel.value), 1, axis=0))
+    with pytest.raises(PlanError, match="'out'"):
+        tf_diet.verify(full, small, plan)
+
+
+def test_a_fixed_batch_and_a_state():
+    x = keras.Input(batch_shape=(1, 3, 2))
+    h = layers.LSTM(24, stateful=True, name="lstm")(x)
+    model = keras.Model(x, layers.Dense(1)(h))
+    randomise(model)
+    plan = tf_diet.plan(model, rate=0.5, criterion="magnitude")
+    small = plan.apply(model)
+    state = small.get_layer("lstm").states[0]
+    state.assign(np.ones(state.shape))
+    for _ in range(2):
+        assert tf_diet.verify(model, small, plan) < 1e-6
+        # Whatever it was in the middle of goes on.
+        np.testing.assert_array_equal(state, np.ones(state.shape))
+
+
+def test_a_stride_that_leaves_no_step_of_a_short_sequence():
+    x = keras.Input((None, 2))
+    h = layers.Conv1D(16, 32, strides=16, activation="relu")(x)
+    h = layers.GlobalAveragePooling1D()(h)
+    model = keras.Model(x, layers.Dense(1)(h))
+    randomise(model)
+    plan = tf_diet.plan(model, rate=0.5, criterion="magnitude")
+    assert tf_diet.verify(model, plan.apply(model), plan) < 1e-5
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_sequential_model_keeps_the_name_of_its_input(nested):
+    model = keras.Sequential(
+        [
+            keras.Input((8,), name="pressure"),
+            layers.Dense(16, "relu"),
+            layers.Dense(2),
+        ]
+    )
+    if nested:
+        x = keras.Input((8,), name="outer")
+        model = keras.Model(x, layers.Dense(1)(model(x)))
+    small = tf_diet.prune(model, rate=0.5, criterion="magnitude")
+    assert [i.name for i in small.inputs] == [i.name for i in model.inputs]
+    if nested:
+        assert small.layers[1].inputs[0].name == "pressure"

@@ -104,6 +104,11 @@ class Call:
             return dict(kwargs)
         return {**kwargs, "training": self.training}
 
+    def untrained(self, kwargs: Mapping[str, Any]) -> Kwargs:
+        """Says that nothing is trained, whatever the call was told."""
+        takes = getattr(self.operation, "_call_has_training_arg", False)
+        return {**kwargs, "training": False} if takes else dict(kwargs)
+
     def __repr__(self) -> str:
         kind = type(self.operation).__name__
         return f"<Call {self.index} {self.path} ({kind})>"

@@ -12,8 +12,16 @@ import numpy as np
 
 from tf_diet.arrays import Array
 from tf_diet.graph.calls import Call, Walk, replay
+from tf_diet.graph.composite import sublayers
 from tf_diet.graph.loops import Loops
-from tf_diet.graph.operation import Args, Kwargs, Tensor, variables_of
+from tf_diet.graph.operation import (
+    Args,
+    Kwargs,
+    Operation,
+    Tensor,
+    Variable,
+    variables_of,
+)
 
 # Bound of the tensors that one batch keeps alive.
 BATCH_BYTES = 2**27
@@ -206,6 +214,20 @@ def spent(call: Call, last: dict[int, int]) -> set[int]:
     return {key for key in keys if last.get(key, -1) <= call.index}
 
 
+def unlisted_states(operation: Operation) -> list[Variable]:
+    """Returns the variables of a layer that it does not list as such.
+
+    Keras 3.15 makes the states of stateful recurrent layers like that.
+    """
+    listed = {id(variable) for variable in variables_of(operation)}
+    return [
+        value
+        for owner in sublayers(operation)
+        for value in keras.tree.flatten(list(vars(owner).values()))
+        if isinstance(value, keras.Variable) and id(value) not in listed
+    ]
+
+
 @contextmanager
 def unchanged(walked: Walk) -> Iterator[None]:
     """Puts back what running a model changes, such as seeds of noise."""
@@ -215,7 +237,10 @@ def unchanged(walked: Walk) -> Iterator[None]:
             np.array(keras.ops.convert_to_numpy(variable.value)),
         )
         for call in walked.calls
-        for variable in variables_of(call.operation)
+        for variable in (
+            *variables_of(call.operation),
+            *unlisted_states(call.operation),
+        )
         if not variable.trainable
     }
     try:

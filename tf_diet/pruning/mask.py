@@ -41,9 +41,18 @@ class Masked:
     Args:
         model: the full model; it is not touched.
         graph: its channel graph.
+        untrained: run all layers as in inference, those too that the model
+            calls with `training=True`.
     """
 
-    def __init__(self, model: keras.Model, graph: ChannelGraph) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        graph: ChannelGraph,
+        *,
+        untrained: bool = False,
+    ) -> None:
+        self.untrained = untrained
         self.name = f"{model.name}_masked"
         self.graph = graph
         _, self.made = rebuild(model, graph, graph.everything, nested=False)
@@ -86,7 +95,8 @@ class Masked:
             fill(call, self.made[call.index], graph, alive, _silenced)
 
         def apply(call: Call, args: Args, kwargs: Kwargs) -> Any:
-            result = self.made[call.index](*args, **call.told(kwargs))
+            told = call.untrained if self.untrained else call.told
+            result = self.made[call.index](*args, **told(kwargs))
             values = [
                 _silence(value, graph.labels[key], alive)
                 for key, value in zip(

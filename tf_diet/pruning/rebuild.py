@@ -354,7 +354,9 @@ def _assemble(
     """
     if isinstance(model, keras.Sequential) and layers is not None:
         first = keras.tree.flatten(inputs)[0]
-        given = keras.Input(batch_shape=first.shape, dtype=first.dtype)
+        given = keras.Input(
+            batch_shape=first.shape, dtype=first.dtype, name=first.name
+        )
         return keras.Sequential([given, *layers], name=model.name)
     if keeps_class(model):
         return type(model)(inputs, outputs, name=model.name)
