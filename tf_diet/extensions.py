@@ -135,13 +135,19 @@ quantizations: Registry[Any] = Registry(
 toolchains: Registry[Any] = Registry(
     "board of a sketch",
     {
-        "tf_diet.convert.sketch": [
+        "tf_diet.convert.toolchain": [
             "esp32",
+            "esp32-c3",
+            "esp32-c6",
             "esp32-s3",
+            "giga-r1",
             "nano-33-ble",
             "pico",
             "pico-2",
+            "portenta-h7",
             "teensy-4.1",
+            "uno-r4-minima",
+            "uno-r4-wifi",
         ]
     },
 )

@@ -6,6 +6,7 @@ from .board import read_catalogue as read_catalogue
 from .board import register_board as register_board
 from .fit import Fit as Fit
 from .fit import fits as fits
+from .fit import fits_all as fits_all
 from .latency import Latency as Latency
 from .latency import measure as measure
 from .profiling import Profile as Profile

@@ -26,7 +26,8 @@ class Latency:
         p95_us: 95 in 100 calls are faster.
         p99_us: 99 in 100 calls are faster.
         real_time_factor: the median over the duration of the audio that one
-            call makes; below 1 is faster than real time.
+            call makes; below 1 is faster than real time. None where the model
+            is not about sound.
         machine: the processor.
         runtime: the interpreter.
     """
@@ -34,15 +35,16 @@ class Latency:
     p50_us: float
     p95_us: float
     p99_us: float
-    real_time_factor: float
+    real_time_factor: float | None
     machine: str
     runtime: str
 
     def __repr__(self) -> str:
+        factor = self.real_time_factor
+        said = "" if factor is None else f" real-time factor {factor:.4f},"
         return (
             f"<Latency p50 {self.p50_us:.1f}, p95 {self.p95_us:.1f}, p99 "
-            f"{self.p99_us:.1f} us, real-time factor "
-            f"{self.real_time_factor:.4f}, {self.runtime} on {self.machine}>"
+            f"{self.p99_us:.1f} us,{said} {self.runtime} on {self.machine}>"
         )
 
 
@@ -50,8 +52,8 @@ def measure(
     runner: StepRunner | TFLiteModel | bytes,
     *,
     runs: int = 1000,
-    hop: int,
-    sample_rate: int,
+    hop: int | None = None,
+    sample_rate: int | None = None,
 ) -> Latency:
     """Times single calls: inputs set, model run, outputs read.
 
@@ -61,7 +63,8 @@ def measure(
     Args:
         runner: what to time; bytes run in LiteRT.
         runs: how many calls, after a few to warm up.
-        hop: samples of audio that one call stands for.
+        hop: samples of audio that one call stands for; with `sample_rate` it
+            gives the real-time factor.
         sample_rate: samples of audio a second.
 
     Raises:
@@ -72,7 +75,7 @@ def measure(
         ("hop", hop),
         ("sample_rate", sample_rate),
     ):
-        if value < 1:
+        if value is not None and value < 1:
             raise InputError(
                 f"A latency needs {name} above 0. Received: {value}. Pass "
                 "a whole number, such as runs=1000."
@@ -85,7 +88,7 @@ def measure(
         float(p50),
         float(p95),
         float(p99),
-        float(p50 * 1e-6 * sample_rate / hop),
+        float(p50 * 1e-6 * sample_rate / hop) if hop and sample_rate else None,
         machine(),
         runner.runtime,
     )

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tf_diet.boards import audio_rate
 from tf_diet.boards.latency import Latency, measure
 from tf_diet.convert import flatbuffer
+from tf_diet.convert.arithmetic import Products, by_arithmetic, products
 from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.convert.tflite import to_tflite
@@ -28,6 +30,11 @@ class Profile:
         arena_bytes: memory for tensors in TFLite Micro; None where that
             cannot run the model.
         micro_problem: why it cannot, else "".
+        products: the multiply-accumulates by the arithmetic that they are
+            done in.
+        hop: samples of audio that one call stands for; None where the model
+            is not about sound.
+        sample_rate: samples of audio a second, or None.
     """
 
     quantize: str
@@ -38,6 +45,18 @@ class Profile:
     latency: Latency
     arena_bytes: int | None
     micro_problem: str = ""
+    products: tuple[Products, ...] = ()
+    hop: int | None = None
+    sample_rate: int | None = None
+
+    @property
+    def work(self) -> tuple[Products, ...]:
+        """The products by arithmetic; one kind where only a sum is known."""
+        known = self.quantize in ("int8", "int16x8")
+        arithmetic = self.quantize if known else "float32"
+        return self.products or (
+            Products(arithmetic, "dense", self.multiply_accumulates),
+        )
 
     @property
     def n_ops(self) -> int:
@@ -51,18 +70,27 @@ class Profile:
             if self.arena_bytes is not None
             else f"cannot run: {self.micro_problem}"
         )
-        rows = (
+        kinds = ", ".join(
+            f"{count:,} {name}"
+            for name, count in by_arithmetic(self.work).items()
+        )
+        factor = self.latency.real_time_factor
+        rows = [
             ("stored as", self.quantize),
             ("file", f"{self.bytes:,} bytes"),
             ("parameters", f"{self.parameters:,}"),
-            ("multiply-accumulates", f"{self.multiply_accumulates:,} a call"),
+            (
+                "multiply-accumulates",
+                f"{self.multiply_accumulates:,} a call: {kinds}",
+            ),
             ("operators", f"{self.n_ops}: {ops}"),
             ("TFLite Micro arena", arena),
             ("latency", f"{self.latency.p50_us:.1f} us a call (median)"),
-            ("real-time factor", f"{self.latency.real_time_factor:.4f}"),
             ("measured with", f"{self.latency.runtime}"),
             ("measured on", f"{self.latency.machine}"),
-        )
+        ]
+        if factor is not None:
+            rows.insert(-2, ("real-time factor", f"{factor:.4f}"))
         return "\n".join(f"{name:<22}{value}" for name, value in rows)
 
 
@@ -70,26 +98,29 @@ def profile(
     model: StreamingModel | TFLiteModel | bytes,
     *,
     runs: int = 1000,
-    hop: int = 160,
+    hop: int | None = None,
     sample_rate: int | None = None,
 ) -> Profile:
     """Measures what a model needs.
+
+    A real-time factor is given where a call stands for some sound: the model
+    says so, or `hop` and `sample_rate` do.
 
     Args:
         model: a converted model or its bytes, or a step model, which is
             converted to float32 first.
         runs: timed calls.
-        hop: samples of audio that one call stands for.
-        sample_rate: samples of audio a second; that of the step model, else
-            16,000, when left out.
+        hop: samples of audio that one call stands for; the model's own when
+            left out.
+        sample_rate: samples of audio a second; the model's own when left
+            out.
 
     Raises:
         InputError: the model is of another kind.
         ConversionError: it cannot be converted or run.
     """
-    rate = sample_rate
+    source = model
     if isinstance(model, StreamingModel):
-        rate = rate or model.sample_rate
         model = to_tflite(model)
     elif isinstance(model, bytes):
         model = TFLiteModel.from_bytes(model)
@@ -98,22 +129,28 @@ def profile(
             "Only a converted model can be profiled. Received: "
             f"{type(model).__name__}. Pass to_tflite(to_streaming(model))."
         )
+    step, rate = audio_rate.of_model(
+        source if isinstance(source, StreamingModel) else model,
+        hop,
+        sample_rate,
+    )
+    work = products(model.data)
     counts = Counter(op.name for op in flatbuffer.operations(model.data))
     arena, problem = _arena(model)
     return Profile(
         quantize=model.quantize,
         bytes=len(model.data),
         parameters=flatbuffer.constants(model.data),
-        multiply_accumulates=flatbuffer.multiply_accumulates(model.data),
+        multiply_accumulates=sum(found.count for found in work),
         ops=dict(sorted(counts.items())),
         latency=measure(
-            LiteRTRunner(model),
-            runs=runs,
-            hop=hop,
-            sample_rate=rate or 16000,
+            LiteRTRunner(model), runs=runs, hop=step, sample_rate=rate
         ),
         arena_bytes=arena,
         micro_problem=problem,
+        products=work,
+        hop=step,
+        sample_rate=rate,
     )
 
 

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Measure a model: bytes, operators, arena, latency, real-time factor.
+"""Measure a model: bytes, operators, memory, latency, and boards.
 
-    tf-diet profile ticket_int16x8.tflite
-    tf-diet profile ticket.keras          converted to a float32 step first
-    tf-diet profile ticket.tflite --board nano-33-ble,pico-2
-    tf-diet profile ticket.tflite --json figures.json
+    tf-diet profile classifier_int8.tflite
+    tf-diet profile net.keras             converted to float32 first
+    tf-diet profile net.tflite --boards   every board: ms a call, memory, fits
+    tf-diet profile net.tflite --board nano-33-ble,pico-2
+    tf-diet profile ticket.tflite --hop 160 --sample-rate 16000
+    tf-diet profile net.tflite --json figures.json
     tf-diet profile --boards              the boards that are known
 
-The real-time factor is the time of one call over the duration of the audio
-that it makes: below 1 is faster than real time. The arena is the memory that
-TensorFlow Lite Micro needs for the tensors of the model.
+Where a call stands for some sound (--hop samples of --sample-rate a second, or
+what the model says of itself) real time is judged as well: a real-time factor
+below 1 is faster than the sound. The arena is the memory that TensorFlow Lite
+Micro needs for the tensors of the model.
 """
 
 from pathlib import Path
@@ -38,16 +41,14 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--sample-rate",
         type=int,
-        default=16000,
         metavar="HZ",
-        help="of the audio (default: %(default)s)",
+        help="of the audio, for models of sound (default: the model's own)",
     )
     parser.add_argument(
         "--hop",
         type=int,
-        default=160,
         metavar="SAMPLES",
-        help="how much audio one call makes (default: 160)",
+        help="how much audio one call makes (default: the model's own)",
     )
     add_list(
         parser,
@@ -56,7 +57,9 @@ def add_arguments(parser: Any) -> None:
         help="estimate whether the model fits on this board",
     )
     parser.add_argument(
-        "--boards", action="store_true", help="list the known boards"
+        "--boards",
+        action="store_true",
+        help="compare every known board; without a model, list them",
     )
     add_json(parser, "the figures")
 
@@ -67,7 +70,7 @@ def run(args: Any) -> Any:
 
     # An unknown one is not worth the wait.
     chosen = [boards.get(name) for name in args.board]
-    if args.boards:
+    if args.boards and not args.model:
         known = [boards.get(name) for name in boards.names()]
         print("\n".join(map(repr, known)))
         return known
@@ -80,19 +83,20 @@ def run(args: Any) -> Any:
     if path.suffix.lower() != ".tflite" or not path.is_file():
         _check(path)
     model = _model(path, args.sample_rate)
-    from tf_diet.boards.fit import fits
+    from tf_diet.boards.fit import fits, fits_all
     from tf_diet.boards.profiling import profile
+    from tf_diet.report.boards import boards_table
 
     measured = profile(
         model, runs=args.runs, hop=args.hop, sample_rate=args.sample_rate
     )
     print(measured)
-    found = [
-        fits(measured, board, hop=args.hop, sample_rate=args.sample_rate)
-        for board in chosen
-    ]
+    found = [fits(measured, board) for board in chosen]
     for fit in found:
         print(fit)
+    if args.boards:
+        found = fits_all(measured)
+        print(boards_table(found))
     from tf_diet.cli.results import plain
 
     verdicts = [
@@ -122,10 +126,11 @@ def _check(path: Path) -> None:
     check_model_file(path)
 
 
-def _model(path: Path, sample_rate: int) -> Any:
-    """Returns a converted model, or the step of a Keras model."""
+def _model(path: Path, sample_rate: int | None) -> Any:
+    """Returns a converted model, or the step of a Keras model of sequences."""
     from tf_diet.audio.synthesis import Synthesizer
     from tf_diet.convert.streaming import to_streaming
+    from tf_diet.convert.tflite import to_tflite
     from tf_diet.convert.tflite_model import TFLiteModel
     from tf_diet.graph.show import describe, inspect
     from tf_diet.models.ddsp_network import decoder
@@ -136,4 +141,6 @@ def _model(path: Path, sample_rate: int) -> Any:
     print(describe(inspect(loaded)))
     if any(isinstance(x, Synthesizer) for x in loaded.layers):
         loaded = decoder(loaded)
+    if all(None not in x.shape[1:] for x in loaded.inputs):
+        return to_tflite(loaded)
     return to_streaming(loaded, sample_rate=sample_rate)

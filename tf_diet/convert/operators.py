@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What TFLite Micro can run: operators, their C++ names, ways around gaps."""
 
+from collections.abc import Iterable, Mapping
+
 from tf_diet.convert import flatbuffer
 from tf_diet.errors import ConversionError
 
@@ -37,6 +39,27 @@ _EXCEPTIONS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
 }
 
+# What the TFLite Micro library of a board lacks of these, as read in its
+# micro_mutable_op_resolver.h: tflite-micro-arduino-examples at 7948b85
+# (December 2023), pico-tflmicro at dfea53b (December 2024) and esp-tflite-micro
+# at 99f49e1 (August 2026).
+LIBRARIES: Mapping[str, frozenset[str]] = {
+    "Arduino_TensorFlowLite": frozenset(
+        {
+            "BATCH_MATMUL",
+            "DYNAMIC_UPDATE_SLICE",
+            "EMBEDDING_LOOKUP",
+            "REDUCE_ALL",
+            "REDUCE_MIN",
+            "REVERSE_V2",
+        }
+    ),
+    "pico-tflmicro": frozenset(
+        {"DYNAMIC_UPDATE_SLICE", "REDUCE_ALL", "REDUCE_MIN", "REVERSE_V2"}
+    ),
+    "esp-tflite-micro": frozenset(),
+}
+
 _REMEDIES = {
     "WHILE": "It is the time loop of a recurrent layer, which TFLite Micro "
     "runs without an error and wrongly: convert to_streaming(model) instead.",
@@ -55,6 +78,16 @@ def add_method(name: str) -> str:
     return _EXCEPTIONS.get(
         name, "Add" + "".join(p.capitalize() for p in name.split("_"))
     )
+
+
+def lacking(ops: Iterable[str], library: str) -> list[str]:
+    """Returns the operators that a board's library does not have, sorted.
+
+    Args:
+        ops: names of TFLite operators.
+        library: a key of `LIBRARIES`; nothing lacks in an unknown one.
+    """
+    return sorted(LIBRARIES.get(library, frozenset()).intersection(ops))
 
 
 def check_micro(data: bytes) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from tf_diet import files
+from tf_diet.convert.toolchain import Toolchain as Toolchain
 from tf_diet.errors import ConversionError, InputError
 from tf_diet.extensions import toolchains
 
@@ -31,115 +31,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,62}")
 # `#include <TFDiet.h>` and `#include <tf_diet/...>`, as the installed library
 # is included.
 _LIBRARY_INCLUDE = re.compile(r"#include <((?:TFDiet\.h|tf_diet/[^>]+))>")
-
-_ARDUINO_LIBRARY = (
-    "`git clone https://github.com/tensorflow/tflite-micro-arduino-examples "
-    "Arduino_TensorFlowLite` in the folder `libraries` of your sketchbook "
-    "(2.4.0-ALPHA, last changed in February 2023; it is not in the Library "
-    "Manager any more)"
-)
-
-
-@dataclass(frozen=True)
-class Toolchain:
-    """What a board needs to build and to be heard.
-
-    Attributes:
-        title: the board's name.
-        core: the Arduino core to install.
-        fqbn: how arduino-cli calls the board.
-        library: the TensorFlow Lite Micro library to install.
-        sound: the values of TF_DIET_AUDIO_OUT that work on it.
-    """
-
-    title: str
-    core: str
-    fqbn: str
-    library: str
-    sound: str
-
-    def describe(self) -> str:
-        """Returns a Markdown list."""
-        return "\n".join(
-            (
-                f"### {self.title}",
-                "",
-                f"- Core: {self.core} (`{self.fqbn}`)",
-                f"- TensorFlow Lite Micro: {self.library}.",
-                f"- Sound: {self.sound}.",
-            )
-        )
-
-
-_ESP32_LIBRARY = "part of the core, nothing to install"
-_ESP32_SOUND = (
-    "`TF_DIET_AUDIO_I2S_ESP32`, an I2S amplifier such as the MAX98357A"
-)
-toolchains.register("nano-33-ble")(
-    Toolchain(
-        "Arduino Nano 33 BLE",
-        "Arduino Mbed OS Nano Boards",
-        "arduino:mbed_nano:nano33ble",
-        _ARDUINO_LIBRARY,
-        "`TF_DIET_AUDIO_PWM_NRF52`, PWM on D3",
-    )
-)
-toolchains.register("esp32")(
-    Toolchain(
-        "ESP32",
-        "esp32 by Espressif, 3.0 or newer",
-        "esp32:esp32:esp32",
-        _ESP32_LIBRARY,
-        _ESP32_SOUND,
-    )
-)
-toolchains.register("esp32-s3")(
-    Toolchain(
-        "ESP32-S3",
-        "esp32 by Espressif, 3.0 or newer",
-        "esp32:esp32:esp32s3",
-        _ESP32_LIBRARY,
-        _ESP32_SOUND,
-    )
-)
-_PICO_CORE = "Raspberry Pi Pico/RP2040/RP2350 by Earle F. Philhower"
-_PICO_LIBRARY = (
-    _ARDUINO_LIBRARY
-    + ", then delete its folder `src/peripherals`, which refuses other boards "
-    "than its own"
-)
-_PICO_SOUND = (
-    "`TF_DIET_AUDIO_I2S_RP2040`, an I2S amplifier, or "
-    "`TF_DIET_AUDIO_PWM_RP2040`, PWM on GP0"
-)
-toolchains.register("pico")(
-    Toolchain(
-        "Raspberry Pi Pico (RP2040)",
-        _PICO_CORE,
-        "rp2040:rp2040:rpipico",
-        _PICO_LIBRARY,
-        _PICO_SOUND,
-    )
-)
-toolchains.register("pico-2")(
-    Toolchain(
-        "Raspberry Pi Pico 2 (RP2350)",
-        _PICO_CORE,
-        "rp2040:rp2040:rpipico2",
-        _PICO_LIBRARY,
-        _PICO_SOUND,
-    )
-)
-toolchains.register("teensy-4.1")(
-    Toolchain(
-        "Teensy 4.1",
-        "Teensy by PJRC",
-        "teensy:avr:teensy41",
-        _ARDUINO_LIBRARY,
-        "`TF_DIET_AUDIO_CUSTOM`, for instance an AudioPlayQueue of the "
-        "Teensy Audio Library",
-    )
-)
 
 
 def library_sources() -> Path:
