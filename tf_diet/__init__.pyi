@@ -5,6 +5,7 @@ from . import convert as convert
 from . import models as models
 from . import testing as testing
 from .boards.board import register_board as register_board
+from .boards.deployment import deploy as deploy
 from .boards.fit import fits as fits
 from .boards.profiling import profile as profile
 from .convert.micro import to_micro as to_micro

@@ -33,7 +33,7 @@ def written(converted, tmp_path_factory):
 
 def test_the_bytes_come_back(written, converted):
     data = parse_c_array(written.folder / "model_data.cc")
-    assert data == converted["int16x8"].data
+    assert data == converted["int16x8"].for_board()
     assert written.flash_bytes == len(data)
     assert sorted(p.name for p in written.folder.iterdir()) == sorted(FILES)
     assert [path.name for path in written.files] == list(FILES)
@@ -149,7 +149,7 @@ def test_compiles_without_a_warning(written, converted, tmp_path, release):
     lite = converted["int16x8"]
     ((source, target),) = lite.states
     figures, _, rest = said.partition(" level|")
-    assert figures.split()[:2] == [str(len(lite)), str(written.arena_bytes)]
+    assert figures.split()[:2] == [str(len(lite.for_board())), str(written.arena_bytes)]
     assert np.float32(figures.split()[2]) == np.float32(lite.inputs[0].scale)
     assert rest == f'a "b" {source},{target}\n'
 
@@ -230,7 +230,7 @@ def test_all_or_nothing(written, converted, tmp_path, monkeypatch):
     to_micro(converted["float32"], folder, **AUDIO)
     assert (folder / "notes.txt").read_text() == "mine"
     data = parse_c_array(folder / "model_data.cc")
-    assert data == converted["float32"].data
+    assert data == converted["float32"].for_board()
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,55 @@
 # SPDX-License-Identifier: MIT
-r"""Turn a saved model into TFLite and a C array for TFLite Micro.
+r"""Turn any saved model into TFLite and a C array, proven against Keras.
 
-    tf-diet convert ticket.keras -o board/
+    tf-diet convert net.keras -o board/
+    tf-diet convert net.keras -o board/ --board pico --data images.npz
     tf-diet convert ticket.keras -o board/ --quantize int16x8 \
-        --data calibration.npz --sample-rate 16000 --hop 160 --sketch
+        --data calibration.npz --board nano-33-ble
+    tf-diet convert crnn.keras -o board/ --whole --shape 98,40
+    tf-diet convert other.tflite -o board/ --board esp32
 
-A model of sequences becomes a step model: one frame in, one frame out, its
-states as extra inputs and outputs. Of a DDSP synthesiser the decoder is
-converted; the synthesis itself runs in C++ on the board. Writes
-NAME_<quantize>.tflite and model_data.h/.cc, model_ops.h, model_settings.h
-and model_settings.json.
+A model of fixed shapes is converted as one whole call. A model of sequences
+of unknown length becomes a step: one frame in, one frame out, its states as
+extra inputs and outputs. --whole and --stream ask for one of them. Of a DDSP
+synthesiser the decoder is converted; the synthesis itself runs in C++ on the
+board. What was converted runs in LiteRT beside Keras before it is written.
 
---data is an .npz file with x, or one array for each named input, (sequences,
-time, features); an .npy file with the one input; FILE.py:FUNCTION, a function
-that returns such arrays; or a folder of sounds, for a model in the folder that
-'tf-diet train' made.
+Writes NAME_<quantize>.tflite, deployment.json with all figures, and where
+TensorFlow Lite Micro can run the model the folder micro/ with model_data.h/.cc,
+model_ops.h, model_settings.h and model_settings.json. With --board also whether
+it fits, and sketch/ with a project that builds.
+
+--data is what 'tf-diet prune' takes: an .npz file with x, or one array for
+each named input; an .npy file with the one input; FILE.py:FUNCTION, a function
+that returns data as Keras' fit takes it; or a folder of sounds, for a model in
+the folder that 'tf-diet train' made. Of a step model every example is a
+sequence, (time, features).
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tf_diet.cli.data import add_data, read_data
-from tf_diet.cli.models import check_model_file, load_model
+from tf_diet.cli.models import (
+    SUFFIXES,
+    add_import,
+    check_model_file,
+    load_model,
+)
 from tf_diet.cli.parsing import add_json, add_output
 from tf_diet.errors import InputError
-from tf_diet.files import check_fresh_folder, fresh_folder
+from tf_diet.extensions import quantizations
+from tf_diet.files import check_fresh_folder
 
-if TYPE_CHECKING:
-    import keras
-
-    from tf_diet.audio.synthesis import Synthesizer
+_TFLITE = ".tflite"
 
 
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet convert`."""
-    parser.add_argument("model", metavar="MODEL", help="a .keras file")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a .keras, .h5 or .tflite file"
+    )
+    add_import(parser)
     add_output(
         parser, "the folder to write to; must be empty or new", required=True
     )
@@ -42,117 +57,173 @@ def add_arguments(parser: Any) -> None:
         "--overwrite", action="store_true", help="empty the folder first"
     )
     parser.add_argument(
-        "--quantize",
-        default="float32",
+        "--board",
         metavar="NAME",
-        help="float32, int8 or int16x8 (8-bit weights, 16-bit activations); "
-        "the last two need --data (default: %(default)s)",
+        help="what it is for: decides the quantization where --quantize does "
+        "not, refuses what cannot run there, and adds a sketch; 'tf-diet "
+        "profile --boards' lists them",
     )
-    add_data(parser, "real inputs, from which the ranges of integers are taken")
+    parser.add_argument(
+        "--quantize",
+        metavar="NAME",
+        help=f"how numbers are stored: {', '.join(quantizations.names())}. "
+        "int8 and int16x8 (16-bit activations, for recurrent models) need "
+        "--data; float16, dynamic and wi4 are for a Raspberry Pi; wi8 (8-bit "
+        "weights, float arithmetic) runs everywhere (default: float32; for a "
+        "microcontroller with --data int8, or int16x8 for a step with states)",
+    )
+    add_data(
+        parser,
+        "real inputs, from which the ranges of integers are taken and on "
+        "which the result is compared with Keras",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--whole",
+        dest="form",
+        action="store_const",
+        const="whole",
+        help="convert one call that does everything",
+    )
+    form.add_argument(
+        "--stream",
+        dest="form",
+        action="store_const",
+        const="stream",
+        help="convert a step with states",
+    )
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="[NAME=]SIZES",
+        help="of an input whose sizes are unknown, without the batch, such "
+        "as 98,40 or audio=16000,1; the model is then converted whole",
+    )
+    parser.add_argument(
+        "--frame",
+        type=int,
+        default=1,
+        metavar="STEPS",
+        help="time steps in one call of a step (default: %(default)s)",
+    )
     parser.add_argument(
         "--sample-rate",
         type=int,
-        default=16000,
         metavar="HZ",
-        help="of the audio (default: %(default)s)",
+        help="of the audio, where the model is about sound (default: what the "
+        "model says)",
     )
     parser.add_argument(
         "--hop",
         type=int,
-        default=160,
         metavar="SAMPLES",
-        help="how much audio one step makes (default: 160)",
+        help="how much audio one call stands for (default: what the model "
+        "says)",
     )
     parser.add_argument(
         "--sketch",
         action="store_true",
-        help="write a complete Arduino sketch folder as well (DDSP only)",
+        help="write a complete Arduino sketch folder without naming a board",
     )
     add_json(parser, "paths and sizes of what was written")
 
 
 def run(args: Any) -> dict[str, Any]:
     """Converts and writes, showing what the model needs."""
-    source = check_model_file(args.model)
+    source = _checked(args.model)
     # Not after the work.
     check_fresh_folder(args.output, overwrite=args.overwrite)
-    from tf_diet.audio.synthesis import Synthesizer
-    from tf_diet.convert.micro import to_micro
-    from tf_diet.convert.sketch import write_sketch
-    from tf_diet.convert.streaming import StreamingModel, to_streaming
-    from tf_diet.convert.tflite import to_tflite
+    if args.board:
+        from tf_diet.boards.board import get
 
-    model = load_model(source)
-    settings: dict[str, int] = {}
+        get(args.board)
+    from tf_diet.boards.deployment import deploy
+
+    model = _read(source, args)
     data = read_data(args.data, source) if args.data else None
-    synth = [x for x in model.layers if isinstance(x, Synthesizer)]
-    if args.sketch and not synth:
-        raise InputError(
-            "The sketch plays a DDSP synthesiser. Received: a model "
-            f"{model.name!r} without a Synthesizer layer. Leave --sketch out."
-        )
-    if synth:
-        model, settings, data = _decoder(model, synth[0], data)
-    step: StreamingModel | keras.Model = model
-    if any(len(t.shape) > 2 or None in t.shape[1:] for t in model.inputs):
-        step = to_streaming(model, sample_rate=args.sample_rate)
-        print(step)
-    lite = to_tflite(step, args.quantize, data)
-    fresh_folder(args.output, overwrite=args.overwrite)
-    print(lite)
-    written = lite.save(args.output / f"{source.stem}_{lite.quantize}.tflite")
-    print(written)
-    micro = to_micro(
-        lite,
-        args.output / "micro",
+    found = deploy(
+        model,
+        data,
+        folder=args.output,
+        board=args.board,
+        quantize=args.quantize,
+        form=args.form,
+        shapes=_shapes(args.shape, model),
+        frame=args.frame,
         sample_rate=args.sample_rate,
         hop=args.hop,
-        settings=settings,
+        name=source.stem,
+        overwrite=args.overwrite,
+        sketch=True if args.sketch else None,
     )
-    print(micro)
-    sketch = None
-    if args.sketch:
-        sketch = write_sketch(args.output / "sketch", args.output / "micro")
-        print(sketch)
+    print(found)
+    print(f"wrote {found.folder}")
     return {
-        "tflite": written,
-        "quantize": lite.quantize,
-        "bytes": len(lite.data),
-        "micro": micro,
-        "sketch": sketch,
+        "form": found.form,
+        "tflite": found.tflite,
+        "quantize": found.model.quantize,
+        "bytes": len(found.model),
+        "fidelity": found.model.fidelity,
+        "micro": found.micro,
+        "micro_problem": found.micro_problem,
+        "sketch": found.sketch,
     }
 
 
-def _decoder(
-    model: "keras.Model", synth: "Synthesizer", data: Any
-) -> tuple["keras.Model", dict[str, int], Any]:
-    """Cuts the decoder out and scales its calibration data.
+def _checked(word: str) -> Path:
+    path = Path(word)
+    if path.suffix.lower() == _TFLITE and path.is_file():
+        return path
+    return check_model_file(path)
 
-    Data may be given for the decoder itself, too.
+
+def _read(source: Path, args: Any) -> Any:
+    """Returns a model of Keras or a converted one.
+
+    Raises:
+        InputError: something was asked for that a converted one cannot be.
     """
-    import numpy as np
-
-    from tf_diet.data.inputs import Inputs
-    from tf_diet.data.reader import read
-    from tf_diet.models.ddsp_network import LevelScale, PitchScale, decoder
-
-    net = decoder(model)
-    settings = {
-        "harmonics": synth.harmonics,
-        "noise_bands": synth.noise_bands,
-        "instruments": sum(
-            int(x.shape[-1]) for x in net.inputs if x.name == "instrument"
-        ),
+    if source.suffix.lower() != _TFLITE:
+        return load_model(source, args)
+    given = {
+        "--quantize": args.quantize,
+        "--data": args.data,
+        "--whole or --stream": args.form,
+        "--shape": args.shape,
     }
-    x = data[0] if isinstance(data, tuple) else data
-    if data is not None and not (isinstance(x, Mapping) and "pitch" in x):
-        inputs = Inputs.of(model, "Calibration data")
-        assert inputs is not None
-        arrays = read(data, inputs, targets=False).x
-        held = dict(zip(inputs.names, arrays, strict=True))
-        data = {
-            "pitch": np.asarray(PitchScale()(held["f0"])),
-            "level": np.asarray(LevelScale()(held["loudness"])),
-            **{k: v for k, v in held.items() if k == "instrument"},
-        }
-    return net, settings, data
+    asked = [name for name, value in given.items() if value]
+    if asked:
+        raise InputError(
+            f"{source.name} is converted already: it is written as it is. "
+            f"Received: {', '.join(asked)}. Leave that out, or name the "
+            f"{' or '.join(SUFFIXES)} file that it was made of."
+        )
+    from tf_diet.convert.tflite_model import TFLiteModel
+
+    return TFLiteModel.load(source)
+
+
+def _shapes(words: list[str], model: Any) -> dict[str, tuple[int, ...]] | None:
+    """Returns the shapes of inputs by name.
+
+    Raises:
+        InputError: a word is no shape, or does not say of which input.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    names = [tensor.name for tensor in getattr(model, "inputs", ())]
+    for word in words:
+        name, _, sizes = word.rpartition("=")
+        try:
+            shape = tuple(int(size) for size in sizes.split(","))
+        except ValueError:
+            shape = ()
+        if not shape or not (name or len(names) == 1):
+            raise InputError(
+                "A shape is whole numbers with commas between, after the name "
+                f"of the input where there are several. Received: --shape "
+                f"{word} for the inputs {', '.join(names)}. Write --shape "
+                f"{names[0] if names else 'audio'}=16000,1."
+            )
+        found[name or names[0]] = shape
+    return found or None

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: MIT
+from .fidelity import Fidelity as Fidelity
+from .fidelity import QuantizationWarning as QuantizationWarning
+from .form import Form as Form
+from .form import in_form as in_form
 from .micro import MicroModel as MicroModel
 from .micro import parse_c_array as parse_c_array
 from .micro import to_micro as to_micro
+from .quantization import Quantization as Quantization
+from .quantization import Recipe as Recipe
 from .runtime import LiteRTRunner as LiteRTRunner
 from .runtime import MicroRunner as MicroRunner
 from .sketch import write_sketch as write_sketch
 from .streaming import StreamingModel as StreamingModel
 from .streaming import to_streaming as to_streaming
+from .tensor_comparison import TensorError as TensorError
+from .tflite import tensor_errors as tensor_errors
 from .tflite import to_tflite as to_tflite
 from .tflite_model import TFLiteModel as TFLiteModel
 from .toolchain import Toolchain as Toolchain

@@ -72,26 +72,30 @@ def differences(wanted: Array, got: Array) -> tuple[float, float]:
 
 
 def judge(
-    fidelity: Fidelity, model: str, name: str, quantization: Quantization
+    fidelity: Fidelity,
+    model: str,
+    how: tuple[str, Quantization],
+    blame: str = "",
 ) -> None:
     """Refuses a conversion that is wrong, and warns of one that is poor.
 
     Args:
         fidelity: what was measured.
         model: the name of the model.
-        name: of the quantization.
-        quantization: says how much may be meant.
+        how: name and quantization, which says how much may be meant.
+        blame: a sentence on where the error comes from.
 
     Raises:
         ConversionError: the error is larger than quantization explains.
     """
+    name, quantization = how
     remedy = {
         "int8": "Try quantize='int16x8' (activations of 16 bits) or 'wi8' "
         "(computes with floats), or more calibration data of the kind that "
         "the model will meet.",
-        "float32": "Take another layer in place of the one that is lost; "
-        "tf_diet.convert.tensor_errors shows where it begins.",
+        "float32": "Take another layer in place of the one that is lost.",
     }.get(name, "Try quantize='wi8' or 'float32'.")
+    remedy = " ".join(filter(None, (blame, remedy)))
     if fidelity.rms_error > quantization.tolerance:
         raise ConversionError(
             f"The model {model!r} as {name} does not give what Keras gives. "

@@ -264,3 +264,18 @@ def unify_scales(data: bytes, pairs: Sequence[tuple[int, int]]) -> bytes:
             for key in changed:
                 amender.rescale(key, scale)
     return bytes(amender.buffer)
+
+
+def tensor_names(data: bytes) -> tuple[dict[int, str], dict[int, float]]:
+    """Returns the names of the first graph's tensors, and their scales.
+
+    By the number of the tensor; a scale of 0 is left out.
+    """
+    graph = root(data).Subgraphs(0)
+    names, scales = {}, {}
+    for key in range(graph.TensorsLength()):
+        details = _details(graph.Tensors(key), key)
+        names[key] = details.name
+        if details.scale:
+            scales[key] = details.scale
+    return names, scales

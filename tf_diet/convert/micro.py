@@ -74,8 +74,8 @@ def to_micro(
     model: TFLiteModel | bytes,
     folder: str | os.PathLike[str],
     *,
-    sample_rate: int,
-    hop: int,
+    sample_rate: int | None = None,
+    hop: int | None = None,
     settings: Mapping[str, int | float | bool | str] | None = None,
 ) -> MicroModel:
     """Writes a TFLite model as C++ files for TFLite Micro.
@@ -86,8 +86,9 @@ def to_micro(
     Args:
         model: a converted model, or the bytes of one.
         folder: where to write; files of other names in it are left alone.
-        sample_rate: samples of audio a second.
-        hop: samples of audio that one call stands for.
+        sample_rate: samples of audio a second, where the model is about
+            sound.
+        hop: samples of audio that one call stands for, likewise.
         settings: more constants for the C++ side: `harmonics=40` becomes
             `kHarmonics`.
 
@@ -105,13 +106,14 @@ def to_micro(
     _check_settings(extra, sample_rate, hop)
     ops = check_micro(model.data)
     _check_types(model)
-    arena = MicroRunner(model).arena_bytes
+    data = model.for_board()
+    arena = MicroRunner(data).arena_bytes
     described = {
         "inputs": [_described(details) for details in model.inputs],
         "outputs": [_described(details) for details in model.outputs],
         "states": [list(pair) for pair in model.states],
-        "sample_rate": sample_rate,
-        "hop": hop,
+        **({"sample_rate": sample_rate} if sample_rate else {}),
+        **({"hop": hop} if hop else {}),
         "arena_bytes": arena,
         "ops": list(ops),
         **extra,
@@ -120,14 +122,14 @@ def to_micro(
         Path(folder),
         {
             "model_data.h": _data_header(),
-            "model_data.cc": _data_source(model.data),
+            "model_data.cc": _data_source(data),
             "model_ops.h": _ops_header(ops),
             "model_settings.h": _settings_header(model, described, extra),
             "model_settings.json": json.dumps(described, indent=2) + "\n",
         },
     )
     return MicroModel(
-        Path(folder), model.quantize, ops, arena, len(model.data), described
+        Path(folder), model.quantize, ops, arena, len(data), described
     )
 
 
@@ -152,9 +154,11 @@ def parse_c_array(path: str | os.PathLike[str]) -> bytes:
 
 
 def _check_settings(
-    extra: Mapping[str, Any], sample_rate: int, hop: int
+    extra: Mapping[str, Any], sample_rate: int | None, hop: int | None
 ) -> None:
     for name, value in (("sample_rate", sample_rate), ("hop", hop)):
+        if value is None:
+            continue
         if isinstance(value, bool) or int(value) != value or value < 1:
             raise InputError(
                 f"The {name} must be a whole number above 0. Received: "
@@ -256,6 +260,11 @@ def _settings_header(
 ) -> str:
     states = "\n".join(f"    {{{i}, {o}}}," for i, o in model.states)
     extras = "".join(_constant(name, value) for name, value in extra.items())
+    audio = "".join(
+        _constant(name, described[name])
+        for name in ("sample_rate", "hop")
+        if name in described
+    )
     return _guarded(
         "model_settings.h",
         "namespace tf_diet {\nnamespace settings {\n\n"
@@ -271,9 +280,7 @@ def _settings_header(
         f"constexpr Tensor kInputs[] = {{\n{_rows(model.inputs)}\n}};\n\n"
         f"constexpr Tensor kOutputs[] = {{\n{_rows(model.outputs)}\n}};\n\n"
         f"constexpr State kStates[] = {{\n{states or '    {0, 0},'}\n}};\n\n"
-        f"constexpr int kSampleRate = {described['sample_rate']};\n"
-        f"constexpr int kHop = {described['hop']};\n"
-        f"constexpr int kArenaBytes = {described['arena_bytes']};\n"
+        f"{audio}constexpr int kArenaBytes = {described['arena_bytes']};\n"
         f"{extras}\n"
         "}  // namespace settings\n}  // namespace tf_diet\n",
     )

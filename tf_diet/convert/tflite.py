@@ -21,6 +21,11 @@ from tf_diet.convert.flatbuffer_writing import finished
 from tf_diet.convert.form import Form, in_form
 from tf_diet.convert.lowering import Lowered, lower
 from tf_diet.convert.streaming import StreamingModel
+from tf_diet.convert.tensor_comparison import (
+    TensorError,
+    blamed,
+    compare_tensors,
+)
 from tf_diet.convert.tensor_spec import NEXT, state_pairs
 from tf_diet.convert.tflite_model import TFLiteModel
 from tf_diet.errors import InputError
@@ -71,21 +76,69 @@ def to_tflite(
             is not what Keras gives.
         StreamingError: a model of sequences cannot run step by step.
     """
-    name, how = quantization.resolve(quantize)
     if not isinstance(model, Form):
         model = in_form(model, form, shapes=shapes)
-    chosen = model.model
-    lowered = lower(chosen, integer=how.integer, shapes=model.shapes)
-    real = None if calibration is None else calls_of(chosen, calibration)
+    real = None
+    if calibration is not None:
+        real = calls_of(model.model, calibration)
+    lite, lowered = _converted(model, quantize, real)
+    found = comparison.measure(model.model, lowered, lite, real)
+    blame = ""
+    if real is not None and found.rms_error > fidelity.NOTABLE:
+        blame = blamed(_errors(model, lite, real))
+    how = quantization.resolve(quantize)
+    fidelity.judge(found, lowered.name, how, blame)
+    return lite.told({"fidelity": asdict(found)})
+
+
+def tensor_errors(
+    model: StreamingModel | Form | keras.Model, quantize: Any, data: Any
+) -> list[TensorError]:
+    """Tells where the error of a quantized model comes from.
+
+    Also of a model that `to_tflite` refuses because the error is too large.
+
+    Args:
+        model: see `to_tflite`.
+        quantize: likewise.
+        data: real input, as for calibration; about 30 calls of it are run,
+            states as in a run over the data.
+
+    Returns:
+        The error of each tensor that the float32 model has too, in order of
+        execution.
+
+    Raises:
+        InputError: the quantization is unknown, or the data is missing,
+            empty, not finite or of the wrong shape.
+        ConversionError: the model cannot be converted.
+    """
+    if not isinstance(model, Form):
+        model = in_form(model)
+    real = calls_of(model.model, data)
+    lite, _ = _converted(model, quantize, real)
+    return _errors(model, lite, real)
+
+
+def _errors(
+    model: Form, lite: TFLiteModel, real: Calibration
+) -> list[TensorError]:
+    plain, _ = _converted(model, "float32", real)
+    return compare_tensors(plain, lite, real.steps)
+
+
+def _converted(
+    form: Form, quantize: Any, real: Calibration | None
+) -> tuple[TFLiteModel, Lowered]:
+    """Converts without a look at how good the result is."""
+    name, how = quantization.resolve(quantize)
+    lowered = lower(form.model, integer=how.integer, shapes=form.shapes)
     samples = None if real is None else _samples(real)
     if how.needs_data:
         quantization.needed(samples, name)
         _check_moving(real, lowered)
     data = converter.convert(lowered, how, samples, name)
-    lite = _named(data, lowered, chosen, (name, how))
-    found = comparison.measure(chosen, lowered, lite, real)
-    fidelity.judge(found, lowered.name, name, how)
-    return lite.told({"fidelity": asdict(found)})
+    return _named(data, lowered, form.model, (name, how)), lowered
 
 
 def _check_moving(calibration: Calibration | None, lowered: Lowered) -> None:

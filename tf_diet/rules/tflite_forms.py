@@ -39,10 +39,17 @@ def hard_silu(x: Any) -> Any:
     return x * ((ops.relu(x + 3.0) - ops.relu(x - 3.0)) * (1.0 / 6.0))
 
 
+def softplus(x: Any) -> Any:
+    """relu(x) + log(1 + exp(-|x|)), whose exponential has a narrow range."""
+    positive, negative = ops.relu(x), ops.relu(x * -1.0)
+    return positive + ops.log(1.0 + ops.exp((positive + negative) * -1.0))
+
+
 # Of models that compute with integers.
 _ACTIVATIONS: dict[Any, Callable[[Any], Any]] = {
     keras.activations.gelu: gelu,
     keras.activations.hard_silu: hard_silu,
+    keras.activations.softplus: softplus,
 }
 
 
@@ -152,6 +159,14 @@ def hard_silu_operation(
 ) -> Any:
     """By two ramps, for integers."""
     return hard_silu(args[0]) if integer else None
+
+
+@register_tflite_form("ops.Softplus")
+def softplus_operation(
+    call: Call, args: Args, kwargs: Kwargs, integer: bool
+) -> Any:
+    """By an exponential of what is below zero, for integers."""
+    return softplus(args[0]) if integer else None
 
 
 @register_tflite_form("ops.Square")
