@@ -2,12 +2,15 @@
 """A run goes on under a longer schedule, and in folders of before."""
 
 import json
+import shutil
 
+import keras
 import pytest
 import small_lottery as small
 
-from tf_diet.errors import RunFolderError
+from tf_diet.errors import InputError, RunFolderError
 from tf_diet.lottery.resets import NoReset, Rewind
+from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import RunFolder
 from tf_diet.lottery.schedules import (
     ConstantRate,
@@ -16,6 +19,7 @@ from tf_diet.lottery.schedules import (
     UntilError,
 )
 from tf_diet.pruning.budget import Budget
+from tf_diet.pruning.limits import Limits
 from tf_diet.training import loop as training
 
 pytestmark = pytest.mark.slow
@@ -35,16 +39,29 @@ def three(tmp_path_factory):
     return small.traces(small.fit(folder, rounds=3, **QUICK))
 
 
-def test_a_finished_run_goes_on_to_more_rounds(tmp_path, three):
-    small.fit(tmp_path / "run", rounds=1, **QUICK)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of one round."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    small.fit(folder, rounds=1, **QUICK)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, finished):
+    """A copy of it."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def test_a_finished_run_goes_on_to_more_rounds(folder, three):
     for rounds in (2, 3):
-        again = small.fit(tmp_path / "run", rounds=rounds, resume=True, **QUICK)
+        again = small.fit(folder, rounds=rounds, resume=True, **QUICK)
     assert small.traces(again) == three
-    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    facts = json.loads((folder / "run.json").read_text())
     assert facts["settings"]["diet"]["schedule"] == repr(ConstantRate(0.3, 3))
     # From here on it is the run of three rounds.
     with pytest.raises(RunFolderError, match="3 finished rounds"):
-        small.fit(tmp_path / "run", rounds=2, resume=True, **QUICK)
+        small.fit(folder, rounds=2, resume=True, **QUICK)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +73,8 @@ def test_a_finished_run_goes_on_to_more_rounds(tmp_path, three):
     ],
     ids=["listed", "until_error", "function"],
 )
-def test_any_schedule_that_begins_alike_goes_on(tmp_path, three, schedule):
-    small.fit(tmp_path / "run", rounds=1, **QUICK)
-    again = small.fit(tmp_path / "run", schedule=schedule, resume=True, **QUICK)
+def test_any_schedule_that_begins_alike_goes_on(folder, three, schedule):
+    again = small.fit(folder, schedule=schedule, resume=True, **QUICK)
     assert small.traces(again) == three
 
 
@@ -66,17 +82,17 @@ def test_any_schedule_that_begins_alike_goes_on(tmp_path, three, schedule):
     "schedule",
     [
         ConstantRate(0.4, 3),
-        Listed((0.3, 0.4)),
+        Listed((0.2, 0.4)),
         UntilBudget(Budget(parameters=100), 0.4),
         lambda step: (False, 0.0),
     ],
     ids=["rate", "listed", "budget", "never"],
 )
-def test_a_schedule_that_began_otherwise_is_refused(tmp_path, schedule):
-    run = small.fit(tmp_path / "run", rounds=2, **QUICK)
+def test_a_schedule_that_began_otherwise_is_refused(folder, schedule):
+    run = Run.open(folder)
     before = small.traces(run), run.folder.record.read_text()
     with pytest.raises(RunFolderError, match=r"there, .* now"):
-        small.fit(tmp_path / "run", schedule=schedule, resume=True, **QUICK)
+        small.fit(folder, schedule=schedule, resume=True, **QUICK)
     assert (small.traces(run), run.folder.record.read_text()) == before
 
 
@@ -150,3 +166,37 @@ def test_a_short_training_has_an_early_moment(epochs, early):
 def test_short_trainings_are_pruned(tmp_path, epochs):
     run = small.fit(tmp_path / "run", rounds=1, **{**QUICK, "epochs": epochs})
     assert [t.line.epochs for t in run.tickets] == [epochs, 1]
+
+
+def unnamed(layers_before):
+    """Returns a net that a process makes after so many other layers."""
+    for _ in range(layers_before):
+        keras.layers.Dense(1)
+    keras.utils.set_random_seed(3)
+    x = keras.Input((6,))
+    h = keras.layers.Dense(12, "relu")(keras.layers.Dense(12, "relu")(x))
+    net = keras.Model(x, keras.layers.Dense(1)(h))
+    net.compile("adam", "mse")
+    return net
+
+
+def test_the_same_model_made_again_in_one_process_goes_on(tmp_path):
+    made = [unnamed(count) for count in (0, 3)]
+    assert made[0].layers[1].name != made[1].layers[1].name
+    for rounds, net in enumerate(made, 1):
+        run = small.fit(
+            tmp_path / "run", rounds=rounds, net=net, resume=True, **QUICK
+        )
+    assert [t.line.round for t in run.tickets] == [0, 1, 2]
+    wider = small.model(width=13, plain=True)
+    with pytest.raises(RunFolderError, match="layers and widths"):
+        small.fit(tmp_path / "run", rounds=2, net=wider, resume=True, **QUICK)
+    keep = Limits(keep=[made[0].layers[1].name])
+    settings = {**QUICK, "limits": keep, "rounds": 1, "resume": True}
+    small.fit(tmp_path / "kept", net=made[0], **settings)
+    # A limit that names a layer means the layer of that name.
+    twin = keras.models.clone_model(made[0])
+    twin.compile("adam", "mse")
+    small.fit(tmp_path / "kept", net=twin, **settings)
+    with pytest.raises(InputError, match=made[0].layers[1].name):
+        small.fit(tmp_path / "kept", net=made[1], **settings)

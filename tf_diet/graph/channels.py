@@ -4,7 +4,8 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ from tf_diet.graph.rule_table import is_constant, rule_for
 
 if TYPE_CHECKING:
     from tf_diet.graph.details import GroupDetails
+
+_NUMBER = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,13 +218,32 @@ class ChannelGraph:
 
         Operations without weights count by kind: Keras numbers their names.
         """
+        return self._hashed(lambda path: path)
+
+    @property
+    def unnumbered_fingerprint(self) -> str:
+        """The same, whatever numbers Keras has put at the end of names.
+
+        They tell how many layers of that kind the process has made before,
+        and count here by the order in which they appear.
+        """
+        numbers: dict[str, dict[str, int]] = {}
+
+        def part(name: str) -> str:
+            stem = _NUMBER.sub("", name)
+            seen = numbers.setdefault(stem, {})
+            return f"{stem} {seen.setdefault(name, len(seen))}"
+
+        return self._hashed(lambda path: "/".join(map(part, path.split("/"))))
+
+    def _hashed(self, name: Callable[[str], str]) -> str:
         facts = {
             "calls": [
                 [type(c.operation).__name__, list(c.inputs)]
                 for c in self.walk.calls
             ],
-            "weights": {p: list(s) for p, s in self.shapes.items()},
-            "groups": [[g.name, g.n_units] for g in self.groups],
+            "weights": {name(p): list(s) for p, s in self.shapes.items()},
+            "groups": [[name(g.name), g.n_units] for g in self.groups],
         }
         text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

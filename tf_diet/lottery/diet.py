@@ -255,6 +255,7 @@ class LotteryDiet:
             "batch_size": getattr(data, "batch_size", None),
             "shuffle": shuffle,
             "layers, names and widths": graph.fingerprint,
+            "layers and widths": graph.unnumbered_fingerprint,
             "data": {
                 "train": fingerprint(x),
                 "targets": fingerprint(y),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tf_diet.pruning.plan import PruningPlan
 
 _START = "start.keras"
+_NAMED, _UNNUMBERED = "layers, names and widths", "layers and widths"
 _EVERY = re.compile(r", every='(\w+)'")
 _LINES = {"round": "rounds.jsonl", "scratch": "scratch.jsonl"}
 
@@ -143,7 +144,16 @@ class RunFolder(ResumableFolder):
 
     def _check_same(self, old: Any, new: Any) -> None:
         # Whether another schedule may go on is seen from the rounds.
-        super()._check_same(_comparable(old), _comparable(new))
+        old, new = _comparable(old), _comparable(new)
+        # Runs of before know names alone, limits and teachers name layers.
+        numbered = old.get(_UNNUMBERED) is None or any(
+            new["diet"].get(name, "None") != "None"
+            for name in ("limits", "distill")
+        )
+        ignored = _UNNUMBERED if numbered else _NAMED
+        old.pop(ignored, None)
+        new.pop(ignored, None)
+        super()._check_same(old, new)
 
     def forget(self, number: int) -> None:
         """Removes what there is of a round that is not filed yet."""
@@ -260,7 +270,7 @@ class RunFolder(ResumableFolder):
         return Ticket(line, self.model_path(number, kind), plan)
 
 
-def _comparable(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what must be the same for a run to go on.
 
     Runs of before say in the reset what the schedule counts, and the command
