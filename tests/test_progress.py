@@ -163,12 +163,14 @@ def run(silence):
     )
 
 
+@pytest.mark.slow
 def test_tensorflow_says_nothing_when_it_is_silenced():
     done = run("backend.silence()")
     assert done.stdout.splitlines()[-2:] == ["SourceFileLoader", "3"]
     assert done.stderr.splitlines() == ["mine"]
 
 
+@pytest.mark.slow
 def test_worker_processes_are_silent_too():
     done = run(
         "import os, subprocess, sys; backend.silence();"

@@ -175,6 +175,7 @@ print(len(dataset))
 """
 
 
+@pytest.mark.slow
 def test_a_kill_costs_no_more_than_what_was_worked_on(tmp_path):
     folder, cache = tmp_path / "many", tmp_path / "cache"
     folder.mkdir()

@@ -41,6 +41,7 @@ def test_every_call_is_in_the_same_room(tmp_path):
     assert 0 < np.abs(first - sound).max() < 0.01
 
 
+@pytest.mark.slow
 def test_the_room_is_learned():
     x = keras.Input((None,))
     model = keras.Model(x, Reverb(16)(x))

@@ -309,6 +309,7 @@ np.save(sys.argv[2], np.asarray(audio))
 """
 
 
+@pytest.mark.slow
 def test_jax_gives_the_same_sound(tmp_path):
     f0, controls = moving_controls(12, 30)
     noise = np.random.default_rng(13).uniform(-1, 1, (2, 30 * HOP))

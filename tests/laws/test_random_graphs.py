@@ -36,6 +36,7 @@ def _precise():
     keras.config.set_floatx("float32")
 
 
+@pytest.mark.slow
 def test_law_on_random_graphs():
     seen = []
 
