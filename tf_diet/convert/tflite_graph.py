@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_diet import optional
-from tf_diet.errors import ConversionError
+from tf_diet.convert import flatbuffer
 
 _BYTES = {
     "float64": 8,
@@ -95,13 +94,8 @@ class Graph:
 
 
 @cache
-def _schema() -> Any:
-    return optional.require("ai_edge_litert.schema_py_generated", "convert")
-
-
-@cache
 def _names(enumeration: str) -> dict[int, str]:
-    values = vars(getattr(_schema(), enumeration))
+    values = vars(getattr(flatbuffer.schema(), enumeration))
     return {v: k for k, v in values.items() if not k.startswith("_")}
 
 
@@ -114,13 +108,7 @@ def read(data: bytes) -> tuple[Graph, ...]:
     Raises:
         ConversionError: the bytes are no TFLite model.
     """
-    if bytes(data[4:8]) != b"TFL3":
-        raise ConversionError(
-            "These bytes are not a TFLite model: the mark 'TFL3' is missing. "
-            f"Received: {len(data)} bytes that begin with "
-            f"{bytes(data[:8])!r}. Pass the content of a .tflite file."
-        )
-    model = _schema().Model.GetRootAs(data, 0)
+    model = flatbuffer.root(data)
     return tuple(
         _graph(model, model.Subgraphs(number))
         for number in range(model.SubgraphsLength())
@@ -189,9 +177,8 @@ def _operators(
 def _called(name: str, operator: Any) -> tuple[int, ...]:
     if name not in ("WHILE", "IF"):
         return ()
-    options = getattr(
-        _schema(), "WhileOptions" if name == "WHILE" else "IfOptions"
-    )()
+    kinds = {"WHILE": "WhileOptions", "IF": "IfOptions"}
+    options = getattr(flatbuffer.schema(), kinds[name])()
     table = operator.BuiltinOptions()
     options.Init(table.Bytes, table.Pos)
     if name == "WHILE":
