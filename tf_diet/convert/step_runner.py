@@ -112,11 +112,12 @@ class StepRunner(ABC):
             sequences: each input by name, one row a time step.
 
         Shapes:
-            sequences: (time, features); time a multiple of `frame`.
+            sequences: (time, features); time a multiple of `frame`, or of
+                the steps in one call where an input has another rate.
 
         Returns:
-            The output, one row a time step; a dict by name where the model
-            has several outputs.
+            The output, one row a time step, or one a call where it has no
+            time; a dict by name where the model has several outputs.
 
         Raises:
             InputError: a sequence is missing, unknown or of the wrong shape.
@@ -167,9 +168,9 @@ class StepRunner(ABC):
 
     def _cut(self, details: TensorDetails, sequence: Array) -> Array:
         row = details.row_shape(self.frame)
-        if sequence.ndim == 1 and details.size == self.frame:
+        step = details.shape[1] if details.has_time(self.frame) else 1
+        if sequence.ndim == 1 and details.size == step:
             sequence = sequence.reshape(len(sequence), *row)
-        step = self.frame if details.has_time(self.frame) else 1
         if sequence.shape[1:] != row or len(sequence) % step:
             wanted = ", ".join(str(n) for n in ("time", *row))
             raise InputError(

@@ -23,6 +23,8 @@ class TensorDetails:
         dtype: "float32", "int8", "int16" or "int32".
         scale: the step between two integers; 0 for plain numbers.
         zero_point: the integer that stands for zero.
+        steps: time steps in one call, on axis 1; 0 where it has no time, None
+            where that is told from the shape.
     """
 
     name: str
@@ -31,6 +33,7 @@ class TensorDetails:
     dtype: str = "float32"
     scale: float = 0.0
     zero_point: int = 0
+    steps: int | None = None
 
     @property
     def size(self) -> int:
@@ -62,11 +65,13 @@ class TensorDetails:
         return self.shape[1:]
 
     def has_time(self, frame: int) -> bool:
-        """Says whether axis 1 holds the `frame` time steps of one call.
+        """Says whether axis 1 holds the time steps of one call.
 
-        Floats of rank 2 are one vector; integers of rank 2 are classes, one
+        Where nothing else is known, these are `frame`, and floats of rank 2 are one vector; integers of rank 2 are classes, one
         a time step.
         """
+        if self.steps is not None:
+            return self.steps > 0
         classes = len(self.shape) == 2 and self.dtype == "int32"
         return (len(self.shape) > 2 or classes) and self.shape[1] == frame
 

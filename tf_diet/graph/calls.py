@@ -66,6 +66,7 @@ class Call:
         output_specs: shapes and dtypes of the outputs.
         closed: why a composite layer could not be opened; empty otherwise.
         training: what the nested model that holds it was told of training.
+        time: in a step model, the axis of time of its inputs.
     """
 
     index: int
@@ -79,6 +80,7 @@ class Call:
     output_specs: tuple[TensorSpec, ...]
     closed: str = ""
     training: bool | None = None
+    time: int | None = None
 
     @property
     def layer_path(self) -> str:

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import (
     Axis,
@@ -38,6 +37,7 @@ from tf_diet.graph.operation import (
     Variable,
     variables_of,
 )
+from tf_diet.graph.timing import Axes, StepForm, axis_of_time, refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,8 +218,44 @@ class Rule(ABC):
         """Returns how many time steps come out for each one that goes in."""
         return 1
 
+    def bounded(self, past: int) -> "Rule":
+        """Returns the rule for a layer that remembers so many steps at most.
+
+        Args:
+            past: time steps, the present one included; only layers that see
+                all of the past heed it.
+        """
+        return self
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Returns which input steps each output step is made of.
+
+        It is asked only where an input has time. A rule that is pointwise in
+        time, or has a `step` of its own, gives an output step for each input
+        step.
+
+        Args:
+            call: the application in the model of whole sequences.
+            axes: the axis of time of each input, None for those without.
+
+        Raises:
+            StreamingError: the layer cannot run one frame at a time.
+        """
+        own = type(self).step is not Rule.step
+        if not (self.pointwise_in_time or own):
+            raise refused(call, "which mixes time steps or has no step form")
+        axis = axis_of_time(call, axes)
+        return StepForm(
+            outputs=(axis,) * len(call.outputs),
+            factor=self.repeats(call),
+            carries=not self.pointwise_in_time,
+        )
+
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
-        """Returns the name and shape of each state of the streaming step."""
+        """Returns the name and shape of each state of the streaming step.
+
+        States are zero before the first step. What `in_time` says needs none.
+        """
         return {}
 
     def step(
@@ -229,28 +265,23 @@ class Rule(ABC):
         kwargs: Kwargs,
         state: Mapping[str, Tensor],
     ) -> tuple[Any, dict[str, Tensor]]:
-        """Applies the call to one frame.
+        """Applies the call to the steps of one call of the step model.
 
         Args:
-            call: the application.
-            args: its arguments, tensors with a time axis of length 1.
+            call: the application. Its operation is a copy that the step model
+                may keep, its shapes are those of `args` and of what is asked
+                for, and `call.time` is the axis of time.
+            args: its arguments, with the steps that `in_time` asks for.
             kwargs: its keyword arguments.
-            state: what the last frame left, as in `state_spec`.
+            state: what the last call left, as in `state_spec`.
 
         Returns:
-            The outputs for this frame and the new state.
+            The outputs for these steps and the new state.
 
         Raises:
             StreamingError: the layer cannot run one frame at a time.
         """
-        if self.pointwise_in_time:
-            return call.operation(*args, **kwargs), {}
-        kind = type(call.operation).__name__
-        raise StreamingError(
-            f"The layer {call.path!r} cannot run one frame at a time. "
-            f"Received: {kind}, which mixes time steps or has no step form. "
-            "Use a causal layer, or convert the part of the model before it."
-        )
+        return call.operation(*args, **kwargs), {}
 
 
 RuleFunction = Callable[[Call, Sequence[Labels], Fresh], Signature]

@@ -11,7 +11,9 @@ from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.operation import Args, Kwargs, Operation
 from tf_diet.graph.rule import Fresh, Rule, RuleFunction, Signature
+from tf_diet.graph.timing import Axes, StepForm
 
+InTime = Callable[[Call, Axes], StepForm]
 AnyRule = TypeVar("AnyRule", bound=type[Rule] | RuleFunction)
 
 # Applies a call as TFLite can; None where it can as it is.
@@ -33,7 +35,9 @@ _PREFIXES = {
 
 
 def register_rule(
-    *kinds: type | str, pointwise_in_time: bool = False
+    *kinds: type | str,
+    pointwise_in_time: bool = False,
+    in_time: InTime | None = None,
 ) -> Callable[[AnyRule], AnyRule]:
     """Registers a rule for layer classes or operations of `keras.ops`.
 
@@ -45,6 +49,8 @@ def register_rule(
             `keras.ops`, whose classes are not public.
         pointwise_in_time: as the attribute of `Rule`, where the rule is a
             function.
+        in_time: as the method of `Rule`, likewise: a function
+            `in_time(call, axes) -> StepForm`.
 
     Returns:
         A decorator of a subclass of `Rule`, or of a function
@@ -67,7 +73,7 @@ def register_rule(
             )
 
     def add(rule: AnyRule) -> AnyRule:
-        instance = _instance(rule, pointwise_in_time)
+        instance = _instance(rule, pointwise_in_time, in_time)
         if not str(rule.__module__).startswith(f"{_SHIPPED}."):
             # So that what ships does not take its place later.
             _load_shipped()
@@ -78,7 +84,9 @@ def register_rule(
     return add
 
 
-def _instance(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
+def _instance(
+    rule: "type[Rule] | RuleFunction", pointwise: bool, timing: InTime | None
+) -> Rule:
     """Returns an instance of a rule class, or of one around a function."""
     if isinstance(rule, type):
         if not issubclass(rule, Rule):
@@ -87,11 +95,12 @@ def _instance(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
                 f"Received: the class {rule.__name__}. Derive it from "
                 "tf_diet.Rule."
             )
-        if pointwise:
+        if pointwise or timing:
             raise InputError(
                 "A rule class says itself whether it is pointwise in time. "
-                f"Received: {rule.__name__} and pointwise_in_time=True. Write "
-                "pointwise_in_time = True in the class."
+                f"Received: {rule.__name__} and "
+                f"{'in_time' if timing else 'pointwise_in_time=True'}. Write "
+                "pointwise_in_time = True, or a method in_time, in the class."
             )
         return rule()
     if not callable(rule):
@@ -112,6 +121,12 @@ def _instance(rule: "type[Rule] | RuleFunction", pointwise: bool) -> Rule:
         ) -> Signature:
             """Returns what the function says."""
             return function(call, inputs, fresh)
+
+        def in_time(self, call: Call, axes: Axes) -> StepForm:
+            """Returns what the function for it says, if there is one."""
+            if timing is None:
+                return super().in_time(call, axes)
+            return timing(call, axes)
 
     return FunctionRule()
 

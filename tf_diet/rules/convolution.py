@@ -3,20 +3,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
 
-from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.linear_form import LinearForm
 from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm
 from tf_diet.rules.activation import pin
 from tf_diet.rules.outcomes import freeze
-from tf_diet.rules.windows import ConvolutionForm, DepthwiseForm, reach
+from tf_diet.rules.overlapping import Overlapping
+from tf_diet.rules.sliding import slide, sliding_form
+from tf_diet.rules.windows import ConvolutionForm, DepthwiseForm
 
 
 def channel_axis(layer: Operation) -> int:
@@ -64,6 +67,20 @@ class Spatial(Rule):
         return count_positions(
             call.output_specs[0], channel_axis(call.operation)
         )
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Returns the window along the axis of time."""
+        return sliding_form(call, axes)
+
+    def step(
+        self,
+        call: Call,
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Slides over just the steps that the outputs are made of."""
+        return slide(call, args[0]), {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,77 +165,38 @@ class ConvolutionRule(Spatial):
         """Returns one form: the kernel multiplies patches."""
         return (ConvolutionForm(),)
 
-    def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
-        """Names the past frames that a kernel over time still sees."""
-        past = _past(call.operation)
-        channels_in = int(call.input_specs[0].shape[-1] or 0)
-        return {"past": (batch, past, channels_in)} if past else {}
-
     def step(
         self,
         call: Call,
         args: Args,
         kwargs: Kwargs,
         state: Mapping[str, Tensor],
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Convolves the past frames and the new ones."""
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Convolves; one step at a time is a matrix product."""
         layer, window = call.operation, args[0]
-        _check_causal(call)
-        frame, past = window.shape[1], _past(layer)
-        if past:
-            window = keras.ops.concatenate([state["past"], window], axis=1)
-        after = {"past": window[:, frame:]} if past else {}
-        if frame == 1 and layer.groups == 1:
-            return _taps(call, window), after
-        inner = type(layer).from_config(
-            {**layer.get_config(), "padding": "valid", "name": call.step_name}
-        )
-        outputs = inner(window)
-        inner.set_weights(layer.get_weights())
-        return outputs, after
-
-
-def _past(layer: Operation) -> int:
-    """Returns how many frames before the present a kernel sees."""
-    return reach(layer)[0] - 1
+        one = layer.rank == 1 and call.output_specs[0].shape[1] == 1
+        if one and layer.groups == 1 and call.time == 1:
+            return _taps(call, window), {}
+        return super().step(call, args, kwargs, state)
 
 
 def _taps(call: Call, window: Tensor) -> Tensor:
     """Returns one output frame, as a matrix product over the frames it sees."""
     layer = call.operation
-    taps = window[:, :: layer.dilation_rate[0]] if _past(layer) else window
+    apart = layer.dilation_rate[0] if layer.kernel_size[0] > 1 else 1
+    taps = window[:, ::apart] if apart > 1 else window
     seen = layer.kernel_size[0] * window.shape[-1]
     dense = keras.layers.Dense(
         layer.filters,
         activation=layer.activation,
         use_bias=layer.use_bias,
+        dtype=layer.dtype_policy,
         name=call.step_name,
     )
-    outputs = dense(keras.ops.reshape(taps, (window.shape[0], 1, seen)))
+    dense.build((window.shape[0], 1, seen))
     kernel, *bias = layer.get_weights()
     dense.set_weights([kernel.reshape(seen, layer.filters), *bias])
-    return outputs
-
-
-def _check_causal(call: Call) -> None:
-    layer = call.operation
-    reason = (
-        "it slides over more axes than time"
-        if layer.rank != 1
-        else "its channels come first"
-        if layer.data_format != "channels_last"
-        else "it skips frames"
-        if layer.strides[0] != 1
-        else f"padding={layer.padding!r} looks ahead or drops frames"
-        if _past(layer) and layer.padding != "causal"
-        else ""
-    )
-    if reason:
-        raise StreamingError(
-            f"The layer {call.path!r} cannot run one frame at a time. "
-            f"Received: {type(layer).__name__}, and {reason}. Use a Conv1D "
-            "with padding='causal' and strides=1."
-        )
+    return dense(keras.ops.reshape(taps, (window.shape[0], 1, seen)))
 
 
 @register_rule(
@@ -226,7 +204,7 @@ def _check_causal(call: Call) -> None:
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
-class TransposedConvolutionRule(Spatial):
+class TransposedConvolutionRule(Overlapping, Spatial):
     """A transposed convolution; its kernel holds outputs before inputs."""
 
     def signature(

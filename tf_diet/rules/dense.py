@@ -11,6 +11,7 @@ from tf_diet.graph.linear_form import LastAxisForm, LinearForm
 from tf_diet.graph.operation import Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm, check_apart
 from tf_diet.rules.activation import is_linear, pin
 
 
@@ -35,7 +36,10 @@ class DenseForm(LastAxisForm):
 class DenseRule(Rule):
     """y = activation(x W + b) on the last axis."""
 
-    pointwise_in_time = True
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is, unless it is what is multiplied."""
+        last = len(call.input_specs[0].shape) - 1
+        return StepForm(outputs=(check_apart(call, axes, [last]),))
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh

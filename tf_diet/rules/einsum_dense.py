@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: MIT
 """The layer EinsumDense."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, count_alive
-from tf_diet.graph.operation import Config, Operation
+from tf_diet.graph.operation import Args, Config, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm
 from tf_diet.rules.activation import mixing
-from tf_diet.rules.contraction import Index, Term, contract, parse
+from tf_diet.rules.contraction import Index, Term, carried, contract, parse
+from tf_diet.rules.copies import copied
+from tf_diet.rules.in_time import check_size
 
 
 @register_rule(keras.layers.EinsumDense)
@@ -58,6 +62,46 @@ class EinsumDenseRule(Rule):
                 ),
             ],
         )
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Carries time with its index."""
+        (seen, kernel), out = self.indices(call)
+        layer = call.operation
+        blank = Labels.none(len(seen))
+        weights = Labels.none(len(kernel))
+        form = carried(
+            call,
+            [
+                Term(blank, call.input_specs[0].shape, seen),
+                Term(weights, tuple(layer.kernel.shape), kernel),
+            ],
+            [axes[0], None],
+            out,
+        )
+        if layer.bias is not None:
+            (axis,) = form.outputs
+            assert axis is not None
+            check_size(call, layer.bias.shape, axis - len(out))
+        return form
+
+    def step(
+        self,
+        call: Call,
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Leaves the number of time steps open."""
+        layer = call.operation
+        (seen, _), out = self.indices(call)
+        place = out.index(seen[call.time or 0])
+        given = layer.get_config()["output_shape"]
+        shape = [given] if isinstance(given, int) else list(given)
+        inside = place - (len(out) - len(shape))
+        if 0 <= inside < len(shape) and shape[inside] is not None:
+            shape[inside] = None
+            layer = copied(layer, call.step_name, output_shape=tuple(shape))
+        return layer(args[0]), {}
 
     def seen(self, call: Call, signature: Signature) -> Sequence[Axis]:
         """Returns the labels of the input that kernel or result have too."""

@@ -20,7 +20,9 @@ from tf_diet.graph.labels import (
 from tf_diet.graph.operation import Args, Kwargs, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm, check_apart
 from tf_diet.rules.activation import pin
+from tf_diet.rules.in_time import broadcast_axes
 from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 _UNARY = """
@@ -128,6 +130,10 @@ class BroadcastRule(Rule):
     """Works value by value, on operands and constants that broadcast."""
 
     pointwise_in_time = True
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is, as in numpy."""
+        return broadcast_axes(call, axes)
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -250,12 +256,18 @@ def activation(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     return Signature(outputs=[x], frozen=frozen)
 
 
+def softmax_in_time(call: Call, axes: Axes) -> StepForm:
+    """Time stays where it is, unless it is normalised over."""
+    over = axis_numbers(call.operation.axis, len(call.input_specs[0].shape))
+    return StepForm(outputs=(check_apart(call, axes, over),))
+
+
 @register_rule(
     keras.layers.Softmax,
     "ops.LogSoftmax",
     "ops.Softmax",
     "ops.Sparsemax",
-    pointwise_in_time=True,
+    in_time=softmax_in_time,
 )
 def softmax(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Labels pass; the axis that is normalised over is inexact."""

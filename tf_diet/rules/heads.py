@@ -21,6 +21,7 @@ from tf_diet.rules.contraction import (
     bound,
     operand,
 )
+from tf_diet.rules.remembering import Remembering
 
 
 class _ProjectedRule(Rule):
@@ -123,7 +124,7 @@ def _size(term: Term, kinds: Sequence[str]) -> int:
 
 
 @register_rule(keras.layers.MultiHeadAttention)
-class MultiHeadAttentionRule(_ProjectedRule):
+class MultiHeadAttentionRule(Remembering, _ProjectedRule):
     """Removes whole heads, and the same key or value width from all heads."""
 
     def attended(self, call: Call) -> Sequence[int]:

@@ -11,7 +11,9 @@ from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector
 from tf_diet.graph.rule import Fresh, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm, axis_of_time, check_apart
 from tf_diet.rules.elementwise import combine, operands
+from tf_diet.rules.in_time import check_size, merged_axes
 from tf_diet.rules.outcomes import pinned
 
 Shape = Sequence[int | None]
@@ -24,7 +26,7 @@ Shape = Sequence[int | None]
     keras.layers.Minimum,
     keras.layers.Multiply,
     keras.layers.Subtract,
-    pointwise_in_time=True,
+    in_time=merged_axes,
 )
 def merge(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Ties equal axes: the channels that meet value by value are one unit.
@@ -45,6 +47,17 @@ def merge(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     )
 
 
+def concatenate_in_time(call: Call, axes: Axes) -> StepForm:
+    """Time stays where it is, unless sequences are laid end to end."""
+    rank = len(call.output_specs[0].shape)
+    joined = _joined_axis(call, rank)
+    axis = check_apart(call, axes, range(rank) if joined is None else [joined])
+    for known, spec in zip(axes, call.input_specs, strict=True):
+        if known is None and spec.shape[axis] != 1:
+            check_size(call, spec.shape, axis - rank)
+    return StepForm(outputs=(axis,))
+
+
 @register_rule(
     keras.layers.Concatenate,
     "ops.Append",
@@ -52,7 +65,7 @@ def merge(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     "ops.Dstack",
     "ops.Hstack",
     "ops.Vstack",
-    pointwise_in_time=True,
+    in_time=concatenate_in_time,
 )
 def concatenate(
     call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -72,7 +85,14 @@ def concatenate(
     return _side_by_side(call, given, joined, fresh)
 
 
-@register_rule("ops.Stack")
+def stack_in_time(call: Call, axes: Axes) -> StepForm:
+    """Time moves up by one axis where the new one comes before it."""
+    axis = axis_of_time(call, axes)
+    new = call.operation.axis % len(call.output_specs[0].shape)
+    return StepForm(outputs=(axis + (new <= axis),))
+
+
+@register_rule("ops.Stack", in_time=stack_in_time)
 def stack(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Ties all axes; the new one has no labels."""
     found = _side_by_side(call, operands(call, inputs), None, fresh)

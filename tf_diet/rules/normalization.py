@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Normalisations, and what else scales and shifts along axes."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import (
     Axis,
@@ -17,9 +15,10 @@ from tf_diet.graph.labels import (
     count_elements,
     take_factors,
 )
-from tf_diet.graph.operation import Args, Config, Kwargs, Operation, Tensor
+from tf_diet.graph.operation import Config, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm, check_apart
 from tf_diet.rules.outcomes import axis_numbers, freeze
 
 
@@ -44,22 +43,9 @@ class Normalizer(Rule):
         axes, shape = signature.outputs[0].axes, call.output_specs[0].shape
         return self.per_value * count_elements(axes[1:], shape[1:], alive)
 
-    def step(
-        self,
-        call: Call,
-        args: Args,
-        kwargs: Kwargs,
-        state: Mapping[str, Tensor],
-    ) -> tuple[Any, dict[str, Tensor]]:
-        """Applies the layer to one frame, where time is not looked along."""
-        if len(call.output_specs[0].shape) > 2 and 1 in self.across(call):
-            kind = type(call.operation).__name__
-            raise StreamingError(
-                f"The layer {call.path!r} cannot run one frame at a time. "
-                f"Received: {kind} over axis 1, which is time. Normalise over "
-                "the channels only."
-            )
-        return super().step(call, args, kwargs, state)
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is, unless statistics are taken along it."""
+        return StepForm(outputs=(check_apart(call, axes, self.across(call)),))
 
 
 @register_rule(keras.layers.BatchNormalization)

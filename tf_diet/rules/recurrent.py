@@ -8,14 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_diet.errors import StreamingError
 from tf_diet.graph.calls import Call, Slot, TensorSpec
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
 from tf_diet.graph.linear_form import LinearForm
 from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
-from tf_diet.rules.contraction import bound, operand
+from tf_diet.graph.timing import Axes, StepForm, check_apart, refused
+from tf_diet.rules.contraction import bind, bound, operand
+from tf_diet.rules.copies import copied
 from tf_diet.rules.nested import (
     Composed,
     ComposedRule,
@@ -91,12 +92,41 @@ class _Recurrent(ComposedRule):
         x = bound(call)["sequences"]
         return int(call.input_specs[call.inputs.index(x.key)].shape[1] or 1)
 
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Each output step is made of its input step and the state.
+
+        The states that it returns, and its output where it returns no
+        sequence, are those of the last step so far.
+        """
+        _check_causal(call)
+        rank = len(call.input_specs[0].shape)
+        over = [place for place in range(rank) if place != 1]
+        check_apart(call, axes, over)
+        layer = call.operation
+        first = 1 if layer.return_sequences else None
+        others = (None,) * (len(call.outputs) - 1)
+        return StepForm(outputs=(first, *others), carries=True)
+
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
-        """Returns a vector for each state: "state", or "state_0", "state_1"."""
-        sizes = keras.tree.flatten(call.operation.cell.state_size)
+        """Returns a vector for each state: "state", or "state_0", "state_1".
+
+        "begun" says whether there has been a step, where the first state is
+        given by the model.
+        """
+        sizes = self.state_shapes(call)
+        begun: dict[str, tuple[int, ...]] = {}
+        if bound(call).get("initial_state") is not None:
+            begun = {"begun": (batch, 1)}
         if len(sizes) == 1:
-            return {"state": (batch, sizes[0])}
-        return {f"state_{n}": (batch, size) for n, size in enumerate(sizes)}
+            return {"state": (batch, *sizes[0]), **begun}
+        return {
+            f"state_{n}": (batch, *size) for n, size in enumerate(sizes)
+        } | begun
+
+    def state_shapes(self, call: Call) -> list[tuple[int, ...]]:
+        """Returns the shape of each state, without the batch."""
+        sizes = keras.tree.flatten(call.operation.cell.state_size)
+        return [(int(size),) for size in sizes]
 
     def step(
         self,
@@ -107,26 +137,50 @@ class _Recurrent(ComposedRule):
     ) -> tuple[Any, dict[str, Tensor]]:
         """Runs the layer's cell, without its time loop, on each frame."""
         layer = call.operation
-        _check_causal(call)
-        cell = type(layer.cell).from_config(
-            {**layer.cell.get_config(), "name": f"{call.step_name}_cell"}
-        )
-        batch, frame, seen = args[0].shape
+        given = bind(layer, args, kwargs)
+        sequences = given["sequences"]
+        cell = self.cell_of(call)
+        batch, frame, *seen = sequences.shape
         # A reshape costs a microcontroller less than to unstack one frame.
         inputs = (
-            [keras.ops.reshape(args[0], (batch, seen))]
+            [keras.ops.reshape(sequences, (batch, *seen))]
             if frame == 1
-            else keras.ops.unstack(args[0], axis=1)
+            else keras.ops.unstack(sequences, axis=1)
         )
-        outputs, states = [], list(state.values())
+        kept = dict(state)
+        begun = kept.pop("begun", None)
+        outputs, states = [], list(kept.values())
+        if begun is not None:
+            first = keras.tree.flatten(given["initial_state"])
+            states = [
+                old * begun + new * (1.0 - begun)
+                for old, new in zip(states, first, strict=True)
+            ]
         for x in inputs:
             y, after = cell(x, nest(cell.state_size, states))
             states = keras.tree.flatten(after)
-            outputs.append(keras.ops.reshape(y, (batch, 1, y.shape[-1])))
-        cell.set_weights(layer.cell.get_weights())
-        if frame > 1:
-            outputs = [keras.ops.concatenate(outputs, axis=1)]
-        return outputs[0], dict(zip(state, states, strict=True))
+            outputs.append(y)
+        after = dict(zip(kept, states, strict=True))
+        if begun is not None:
+            after["begun"] = keras.ops.ones_like(begun)
+        results = [self._joined(call, outputs)]
+        if layer.return_state:
+            results += states
+        return results, after
+
+    @staticmethod
+    def _joined(call: Call, outputs: Sequence[Any]) -> Any:
+        """Returns the outputs of all steps, or of the last one alone."""
+        if not call.operation.return_sequences:
+            return outputs[-1]
+        wide = [
+            keras.ops.reshape(y, (y.shape[0], 1, *y.shape[1:])) for y in outputs
+        ]
+        return keras.ops.concatenate(wide, axis=1) if wide[1:] else wide[0]
+
+    def cell_of(self, call: Call) -> Any:
+        """Returns a copy of the cell."""
+        return copied(call.operation.cell, f"{call.step_name}_cell")
 
 
 def _timeless(axes: Sequence[Any]) -> tuple[Any, ...]:
@@ -157,25 +211,21 @@ def _masks(call: Call, inputs: Sequence[Labels], given: Kwargs) -> list[Axis]:
 
 def _check_causal(call: Call) -> None:
     layer = call.operation
-    reason = (
-        "it runs from the end to the start"
+    reason, remedy = (
+        (
+            "it runs from the end to the start",
+            "Build it with go_backwards=False.",
+        )
         if layer.go_backwards
-        else "it answers once for a whole sequence"
-        if not layer.return_sequences
-        else "it also returns its last state"
-        if layer.return_state
-        else "its first state is given by the model"
-        if bound(call).get("initial_state") is not None
-        else "a mask makes it skip frames"
+        else (
+            "a mask makes it skip frames",
+            "Leave the mask out, and give it whole sequences.",
+        )
         if bound(call).get("mask") is not None
-        else ""
+        else ("", "")
     )
     if reason:
-        raise StreamingError(
-            f"The layer {call.path!r} cannot run one frame at a time. "
-            f"Received: {type(layer).__name__}, and {reason}. Build it with "
-            "return_sequences=True and nothing else of the kind."
-        )
+        raise refused(call, f"and {reason}", remedy)
 
 
 class _OneLayer(_Recurrent):
@@ -246,22 +296,33 @@ class ConvLSTMRule(_OneLayer):
         """Returns the channel axis of a feature map."""
         return self.cell.place(replace(call, operation=call.operation.cell))
 
-    def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
-        """Returns no states: the layer cannot run one frame at a time."""
-        return {}
+    def state_shapes(self, call: Call) -> list[tuple[int, ...]]:
+        """Returns twice the shape of a feature map."""
+        layer = call.operation
+        shape = call.output_specs[0].shape
+        inner = shape[2:] if layer.return_sequences else shape[1:]
+        return [tuple(int(size or 1) for size in inner)] * 2
 
-    def step(
-        self,
-        call: Call,
-        args: Args,
-        kwargs: Kwargs,
-        state: Mapping[str, Tensor],
-    ) -> tuple[Any, dict[str, Tensor]]:
-        """Raises StreamingError: feature maps are too large as states."""
-        return Rule.step(self, call, args, kwargs, state)
+    def cell_of(self, call: Call) -> Any:
+        """Returns the cell of the copy: its class is not public."""
+        return call.operation.cell
 
 
-@register_rule(keras.layers.Masking)
+def masking_in_time(call: Call, axes: Axes) -> StepForm:
+    """Raises StreamingError: what comes after it would skip steps.
+
+    Raises:
+        StreamingError: always.
+    """
+    raise refused(
+        call,
+        "which tells the layers after it to skip steps, and a step model "
+        "answers at every step",
+        "Leave it out: give the step model the steps that count alone.",
+    )
+
+
+@register_rule(keras.layers.Masking, in_time=masking_in_time)
 def masking(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Labels pass; where the value to skip is not zero, channels stay.
 

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Reductions, cumulative operations and sorting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Vector, meet
-from tf_diet.graph.rule import Fresh, Signature
+from tf_diet.graph.operation import Args, Kwargs, Tensor
+from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm, axis_of_time, check_apart
 from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 
@@ -35,14 +38,37 @@ def _reduced(
     return outputs, [v for p in over if (v := x.axes[p]) is not None]
 
 
-@register_rule("ops.Any", "ops.CountNonzero", "ops.Nansum", "ops.Sum")
+def reduced_in_time(call: Call, axes: Axes) -> StepForm:
+    """Time stays where it is, less the axes before it that are dropped."""
+    operation = call.operation
+    over = axis_numbers(
+        getattr(operation, "axis", getattr(operation, "axes", None)),
+        len(call.input_specs[0].shape),
+    )
+    axis = check_apart(call, axes, over)
+    if not getattr(operation, "keepdims", False):
+        axis -= sum(place < axis for place in over)
+    after = len(call.output_specs[0].shape)
+    kept = len(call.input_specs[0].shape)
+    kept -= 0 if getattr(operation, "keepdims", False) else len(set(over))
+    # Several quantiles come along an axis of their own, in front.
+    return StepForm(outputs=(axis + after - kept,) * len(call.outputs))
+
+
+@register_rule(
+    "ops.Any",
+    "ops.CountNonzero",
+    "ops.Nansum",
+    "ops.Sum",
+    in_time=reduced_in_time,
+)
 def sum_over(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Drops axes; units on them can be removed, since zeros add nothing."""
     outputs, _ = _reduced(call, inputs)
     return Signature(outputs)
 
 
-@register_rule("ops.Norm")
+@register_rule("ops.Norm", in_time=reduced_in_time)
 def norm(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Drops axes, to which zeros add nothing; negative orders pin them."""
     outputs, vectors = _reduced(call, inputs)
@@ -77,6 +103,7 @@ def norm(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     "ops.Quantile",
     "ops.Std",
     "ops.Var",
+    in_time=reduced_in_time,
 )
 def statistic(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Drops axes; units on them are inexact, since zeros count too."""
@@ -106,6 +133,7 @@ def _weights_of_average(call: Call) -> Any:
     "ops.Nanprod",
     "ops.Prod",
     "ops.Trapezoid",
+    in_time=reduced_in_time,
 )
 def decided_by_each(
     call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -144,6 +172,22 @@ def _works_along(
     return Signature(outputs=outputs, ties=ties, frozen=frozen)
 
 
+def along_in_time(call: Call, axes: Axes) -> StepForm:
+    """Time stays where it is, unless the call works along it."""
+    rank = len(call.input_specs[0].shape)
+    over = axis_numbers(call.operation.axis, rank)
+    return StepForm(
+        outputs=(check_apart(call, axes, over),) * len(call.outputs)
+    )
+
+
+def last_in_time(call: Call, axes: Axes) -> StepForm:
+    """Time stays where it is, unless it is the last axis."""
+    rank = len(call.input_specs[0].shape)
+    axis = check_apart(call, axes, [rank - 1])
+    return StepForm(outputs=(axis,) * len(call.outputs))
+
+
 @register_rule(
     "ops.Argpartition",
     "ops.Argsort",
@@ -151,6 +195,7 @@ def _works_along(
     "ops.Diff",
     "ops.Nancumprod",
     "ops.Sort",
+    in_time=along_in_time,
 )
 def order(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Pins units on the axis whose values depend on their neighbours."""
@@ -169,6 +214,7 @@ def order(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     "ops.TopK",
     "ops.ViewAsComplex",
     "ops.ViewAsReal",
+    in_time=last_in_time,
 )
 def last_axis(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Pins units on the last axis; the other axes pass."""
@@ -185,11 +231,57 @@ def last_two_axes(
 
 
 @register_rule("ops.Cumsum", "ops.Nancumsum")
-def cumsum(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
-    """Labels pass: zeros add nothing to a running sum."""
-    if call.operation.axis is None:
-        return pinned(call, inputs, "runs over all axes at once")
-    return Signature(outputs=[inputs[0]])
+class CumsumRule(Rule):
+    """A running sum, whose state is the sum so far."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Labels pass: zeros add nothing to a running sum."""
+        if call.operation.axis is None:
+            return pinned(call, inputs, "runs over all axes at once")
+        return Signature(outputs=[inputs[0]])
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is; a sum along it goes on from call to call."""
+        axis = axis_of_time(call, axes)
+        rank = len(call.input_specs[0].shape)
+        if call.operation.axis is None:
+            check_apart(call, axes, range(rank))
+        along = axis_numbers(call.operation.axis, rank) == [axis]
+        return StepForm(outputs=(axis,), carries=along)
+
+    def _along(self, call: Call) -> bool:
+        rank = len(call.input_specs[0].shape)
+        return axis_numbers(call.operation.axis, rank) == [call.time]
+
+    def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
+        """Names the sum so far."""
+        if not self._along(call):
+            return {}
+        shape = [int(size or 1) for size in call.input_specs[0].shape]
+        shape[call.time or 0] = 1
+        return {"sum": (batch, *shape[1:])}
+
+    def step(
+        self,
+        call: Call,
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Adds the steps of one call to the sum."""
+        if not state:
+            return call.operation(*args, **kwargs), {}
+        axis = call.time or 0
+        x, before = args[0], state["sum"]
+        steps = x.shape[axis]
+        if steps == 1:
+            total = keras.ops.add(x, before)
+            return total, {"sum": total}
+        total = keras.ops.add(keras.ops.cumsum(x, axis=axis), before)
+        last = (*(slice(None),) * axis, slice(steps - 1, steps))
+        return total, {"sum": total[last]}
 
 
 @register_rule("ops.Diagonal", "ops.Trace")
@@ -209,7 +301,7 @@ def diagonal(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     )
 
 
-@register_rule("ops.Glu", pointwise_in_time=True)
+@register_rule("ops.Glu", in_time=along_in_time)
 def glu(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     """Ties each unit of the first half of an axis to its gate."""
     (x,) = inputs

@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: MIT
 """Repeating, spreading and padding along axes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from tf_diet.graph.calls import Call
+from tf_diet.arrays import Ints
+from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
-from tf_diet.graph.operation import Config, Operation
+from tf_diet.graph.operation import Args, Config, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
-from tf_diet.rules.outcomes import freeze, pinned
+from tf_diet.graph.timing import (
+    Axes,
+    StepForm,
+    axis_of_time,
+    check_apart,
+    refused,
+)
+from tf_diet.rules.contraction import bind, bound
+from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 
 def _spreads(x: Labels, place: int, size: int | None) -> bool:
@@ -34,6 +44,16 @@ def repeat_vector(
 @register_rule("ops.Repeat")
 class RepeatRule(Rule):
     """Repeats along one axis."""
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Returns how often a time step is repeated."""
+        rank = len(call.input_specs[0].shape)
+        over = axis_numbers(call.operation.axis, rank)
+        axis, repeats = axis_of_time(call, axes), call.operation.repeats
+        if over == [axis] and np.size(repeats) == 1:
+            factor = int(np.ravel(repeats)[0])
+            return StepForm(outputs=(axis,), factor=factor, copies=True)
+        return StepForm(outputs=(check_apart(call, axes, over),))
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -76,6 +96,17 @@ class RepeatRule(Rule):
 @register_rule("ops.Tile")
 class TileRule(Rule):
     """Repeats whole axes."""
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is, unless it starts again at its end."""
+        wide = len(call.output_specs[0].shape)
+        given = call.operation.repeats
+        repeats = [given] if isinstance(given, int) else list(given)
+        repeats = [1] * (wide - len(repeats)) + repeats
+        over = [place for place, times in enumerate(repeats) if times != 1]
+        moved = wide - len(call.input_specs[0].shape)
+        later = [None if axis is None else axis + moved for axis in axes]
+        return StepForm(outputs=(check_apart(call, later, over),))
 
     def signature(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -150,12 +181,61 @@ class BroadcastToRule(Rule):
         return config
 
 
+def _widths(call: Call) -> Ints:
+    rank = len(call.input_specs[0].shape)
+    return np.broadcast_to(np.asarray(call.operation.pad_width), (rank, 2))
+
+
 @register_rule("ops.Pad")
-def pad(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
-    """Puts labels that stay around units; mirrored units are pinned."""
+class PadRule(Rule):
+    """Puts positions around those there are."""
+
+    def signature(
+        self, call: Call, inputs: Sequence[Labels], fresh: Fresh
+    ) -> Signature:
+        """Puts labels that stay around units; mirrored units are pinned."""
+        return _padded(call, inputs, fresh)
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Returns how many steps stand before the first."""
+        axis = axis_of_time(call, axes)
+        left = int(_widths(call)[axis, 0])
+        value = bound(call).get("constant_values")
+        if left and call.operation.mode != "constant":
+            raise refused(
+                call,
+                f"and mode={call.operation.mode!r} looks ahead at the start",
+                "Use mode='constant'.",
+            )
+        if np.ndim(value) or isinstance(value, Slot):
+            raise refused(
+                call, "which pads with a tensor", "Pad with one number."
+            )
+        return StepForm(
+            outputs=(axis,), left=left, fill=0.0 if value is None else value
+        )
+
+    def step(
+        self,
+        call: Call,
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Pads the other axes."""
+        widths = [(int(a), int(b)) for a, b in _widths(call)]
+        widths[call.time or 0] = (0, 0)
+        if not any(map(any, widths)):
+            return args[0], {}
+        value = bind(call.operation, args, kwargs).get("constant_values")
+        y = keras.ops.pad(args[0], widths, call.operation.mode, value)
+        return y, {}
+
+
+def _padded(call: Call, inputs: Sequence[Labels], fresh: Fresh) -> Signature:
     x = inputs[0]
     operation = call.operation
-    widths = np.broadcast_to(np.asarray(operation.pad_width), (x.rank, 2))
+    widths = _widths(call)
     axes: list[Axis] = []
     frozen: list[tuple[Vector, str]] = []
     for axis, (left, right) in zip(x.axes, widths.tolist(), strict=True):

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Reshaping: how labels spread when axes are merged and split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector
-from tf_diet.graph.operation import Config
+from tf_diet.graph.operation import Args, Config, Kwargs, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm, axis_of_time
+from tf_diet.rules.in_time import reshaped_form
 
 Shape = Sequence[int | None]
 Segment = tuple[range, range]
@@ -163,6 +166,22 @@ class ReshapeRule(Rule):
         """Carries the labels over; what mixes two axes pins one."""
         before, after = call.input_specs[0].shape, call.output_specs[0].shape
         return reshaped(inputs[0], before, after).signature(call)
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is; a step may become several, or part of one."""
+        axis = axis_of_time(call, axes)
+        before, after = call.input_specs[0].shape, call.output_specs[0].shape
+        return reshaped_form(call, axis, before, after)
+
+    def step(
+        self,
+        call: Call,
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Reshapes to the sizes of one call."""
+        return keras.ops.reshape(args[0], call.output_specs[0].shape), {}
 
     def config(self, call: Call, signature: Signature, alive: Mask) -> Config:
         """Recounts the axes that carry units; an open size stays open."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Splitting and indexing, by positions that are arguments."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,11 +13,18 @@ from numpy.typing import ArrayLike
 from tf_diet.arrays import Array
 from tf_diet.graph.calls import Call, Slot
 from tf_diet.graph.labels import Axis, Labels, Mask, Vector, shrunk
-from tf_diet.graph.operation import Args, Config, Kwargs
+from tf_diet.graph.operation import Args, Config, Kwargs, Tensor
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import (
+    Axes,
+    StepForm,
+    axis_of_time,
+    check_apart,
+    refused,
+)
 from tf_diet.rules.elementwise import constant
-from tf_diet.rules.outcomes import freeze, pinned
+from tf_diet.rules.outcomes import axis_numbers, freeze, pinned
 
 # What an index says of one axis; None is a new axis.
 Entry = slice | int | np.integer[Any] | None
@@ -34,7 +42,10 @@ def where_now(positions: ArrayLike, alive: Mask) -> Vector:
 class SplitRule(Rule):
     """Cuts an axis into pieces."""
 
-    pointwise_in_time = True
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is, unless it is cut."""
+        axis = check_apart(call, axes, [self.axis(call)])
+        return StepForm(outputs=(axis,) * len(call.outputs))
 
     def axis(self, call: Call) -> int:
         """Returns the axis that is cut."""
@@ -195,6 +206,77 @@ class GetItemRule(Rule):
             key.append(entry)
         return (args[0], tuple(key)), {}
 
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Returns which time steps the key takes, and where time goes."""
+        axis = axis_of_time(call, axes)
+        entries = self.entries(call)
+        if entries is None or len(axes) > 1:
+            raise refused(
+                call, "which takes positions by number", "Use a slice."
+            )
+        order = [
+            -1 if place is None else place
+            for entry, place in entries
+            if not isinstance(entry, int | np.integer)
+        ]
+        entry = next(entry for entry, place in entries if place == axis)
+        form = steps_taken(call, entry, call.input_specs[0].shape[axis])
+        if axis not in order:
+            return form
+        return replace(form, outputs=(order.index(axis),))
+
+    def step(
+        self,
+        call: Call,
+        args: Args,
+        kwargs: Kwargs,
+        state: Mapping[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Applies the key to just the steps that it takes."""
+        key: list[Entry] = []
+        for entry, place in self.entries(call) or []:
+            if place == call.time and isinstance(entry, slice):
+                entry = slice(None, None, entry.step)
+            key.append(entry)
+        return call.operation(args[0], tuple(key)), {}
+
+
+def steps_taken(call: Call, entry: Entry, size: int | None) -> StepForm:
+    """Returns the form of an index into time.
+
+    Args:
+        call: the application.
+        entry: what the key says of time.
+        size: how many steps there are, where that is known.
+
+    Raises:
+        StreamingError: it takes steps counted from the end.
+    """
+    if not isinstance(entry, slice):
+        if entry == -1 or (size is not None and entry == size - 1):
+            return StepForm(outputs=(None,))
+        raise refused(
+            call,
+            f"which takes time step {entry}: one step for the whole sequence",
+            "Take the last one (-1), or none.",
+        )
+    start, stop, stride = entry.start or 0, entry.stop, entry.step or 1
+    whole = stop is None or stop < 0 or (size is not None and stop >= size)
+    if start < 0 or stride < 0 or not whole:
+        raise refused(
+            call,
+            f"which takes the time steps [{start}:{'' if stop is None else stop}"
+            f":{stride}], of a stream without an end",
+            "Slice from a number on, or up to a negative one.",
+        )
+    return StepForm(
+        outputs=(1,),
+        left=-start,
+        stride=stride,
+        why=f"it drops the first {start} frames",
+        remedy="Pad as many at the left before.",
+    )
+
 
 def _picking(
     new: Any, taken: Sequence[tuple[int, Vector]]
@@ -331,6 +413,14 @@ class TakeRule(Rule):
         return Signature(
             outputs=[Labels((*before, *middle, *after))], frozen=frozen
         )
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is, unless steps are taken by number."""
+        rank = len(call.input_specs[0].shape)
+        over = axis_numbers(call.operation.axis, rank)
+        axis = check_apart(call, axes, over)
+        wider = len(call.output_specs[0].shape) - rank
+        return StepForm(outputs=(axis + (wider if axis > over[0] else 0),))
 
     def arguments(
         self,

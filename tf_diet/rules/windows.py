@@ -15,17 +15,29 @@ from tf_diet.rules.activation import is_linear
 def strides(layer: Operation) -> tuple[int, ...]:
     """Returns by how much the window moves on along each axis."""
     given = layer.strides
-    return (given,) * layer.rank if isinstance(given, int) else tuple(given)
+    if given is None:
+        return reach(layer)
+    return _each(layer, given)
 
 
 def reach(layer: Operation) -> tuple[int, ...]:
     """Returns how far the window reaches along each axis."""
+    pooled = getattr(layer, "pool_size", None)
+    if pooled is not None:
+        return _each(layer, pooled)
     return tuple(
         (size - 1) * dilation + 1
         for size, dilation in zip(
-            layer.kernel_size, layer.dilation_rate, strict=True
+            _each(layer, layer.kernel_size),
+            _each(layer, layer.dilation_rate),
+            strict=True,
         )
     )
+
+
+def _each(layer: Operation, given: int | tuple[int, ...]) -> tuple[int, ...]:
+    rank = getattr(layer, "rank", 1)
+    return (given,) * rank if isinstance(given, int) else tuple(given)
 
 
 def padding(layer: Operation, sizes: tuple[int, ...]) -> list[tuple[int, int]]:

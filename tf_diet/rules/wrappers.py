@@ -13,6 +13,7 @@ from tf_diet.graph.labels import Labels, Vector
 from tf_diet.graph.operation import Args, Kwargs, Operation, Tensor
 from tf_diet.graph.rule import Fresh
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm, check_apart, refused
 from tf_diet.rules.contraction import bound
 from tf_diet.rules.nested import (
     Composed,
@@ -92,6 +93,19 @@ class BidirectionalRule(ComposedRule):
             frozen=frozen,
         )
 
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Raises StreamingError: one direction starts at the end.
+
+        Raises:
+            StreamingError: always.
+        """
+        raise refused(
+            call,
+            "which mixes time steps: one of its directions runs from the end "
+            "to the start",
+            "Use the forward layer alone, which is causal.",
+        )
+
     def calls(self, call: Call) -> dict[str, Call]:
         """Returns the call of each direction."""
         given = bound(call)
@@ -151,7 +165,11 @@ def _alike(one: Labels, other: Labels) -> bool:
 class TimeDistributedRule(ComposedRule):
     """A layer that is applied to every time step alone."""
 
-    pointwise_in_time = True
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Time stays where it is: the layer inside never sees it."""
+        rank = len(call.input_specs[0].shape)
+        over = [place for place in range(rank) if place != 1]
+        return StepForm(outputs=(check_apart(call, axes, over),))
 
     def joined(
         self, call: Call, inputs: Sequence[Labels], fresh: Fresh
@@ -231,6 +249,13 @@ class SpectralNormalizationRule(ComposedRule):
     def inner(self, operation: Operation) -> dict[str, Operation]:
         """Returns the layer inside."""
         return {"layer": operation.layer}
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Returns the form of the layer inside."""
+        rule = inner_rule(call.operation.layer)
+        if rule is None:
+            return super().in_time(call, axes)
+        return rule.in_time(self.passed_on(call), axes)
 
     def state_spec(self, call: Call, batch: int) -> dict[str, tuple[int, ...]]:
         """Names the states of the layer inside."""

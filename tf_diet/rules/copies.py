@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Layers of a step model: copies with the same weights."""
+
+from typing import Any
+
+from tf_diet.errors import StreamingError
+from tf_diet.graph.operation import Operation, weights_of
+
+
+def copied(layer: Operation, name: str, **changes: Any) -> Any:
+    """Returns a layer with the same weights, which nothing has called yet.
+
+    Args:
+        layer: a layer that is built.
+        name: of the copy.
+        changes: entries of the config that differ.
+
+    Raises:
+        StreamingError: its config does not give it again.
+    """
+    config = {**layer.get_config(), "name": name, **changes}
+    try:
+        copy = type(layer).from_config(config)
+        # An activation or a merge has nothing to build.
+        if weights_of(layer):
+            copy.build_from_config(layer.get_build_config())
+        # One that is built without its bias lacks the last weight.
+        for new, old in zip(
+            weights_of(copy), weights_of(layer), strict=not changes
+        ):
+            new.assign(old.value)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StreamingError(
+            f"The layer {layer.name!r} cannot be copied into a step model. "
+            f"Received: {type(layer).__name__}, whose config does not give it "
+            f"again ({' '.join(str(error).split())[:200]}). Give it a "
+            "get_config that names all arguments of its constructor."
+        ) from error
+    return copy
+
+
+def renamed(operation: Operation, name: str) -> Any:
+    """Returns an operation of `keras.ops` under another name.
+
+    Args:
+        operation: an operation without weights.
+        name: of the copy.
+    """
+    try:
+        config = {**operation.get_config(), "name": name}
+        return type(operation).from_config(config)
+    except (NotImplementedError, TypeError, ValueError):
+        # Arrays in the constructor have no config.
+        return operation
