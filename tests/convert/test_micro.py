@@ -149,7 +149,8 @@ def test_compiles_without_a_warning(written, converted, tmp_path, release):
     lite = converted["int16x8"]
     ((source, target),) = lite.states
     figures, _, rest = said.partition(" level|")
-    assert figures.split()[:2] == [str(len(lite.for_board())), str(written.arena_bytes)]
+    wanted = [str(len(lite.for_board())), str(written.arena_bytes)]
+    assert figures.split()[:2] == wanted
     assert np.float32(figures.split()[2]) == np.float32(lite.inputs[0].scale)
     assert rest == f'a "b" {source},{target}\n'
 

@@ -145,6 +145,7 @@ def deploy(  # noqa: PLR0913  (model, data and board, and how)
             shapes=shapes,
             frame=frame,
             sample_rate=sample_rate or part.sample_rate,
+            hop=hop or part.hop,
         )
         real = None if data is None else part.inputs(data)
         if quantize is None:

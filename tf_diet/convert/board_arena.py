@@ -64,7 +64,11 @@ def _cmsis(operator: Operator) -> int:
     source = operator.inputs[0] if operator.inputs else None
     if source is None or source.dtype not in _SMALL:
         return 0
-    kernel = operator.inputs[1].shape if len(operator.inputs) > 1 and operator.inputs[1] else ()
+    kernel = (
+        operator.inputs[1].shape
+        if len(operator.inputs) > 1 and operator.inputs[1]
+        else ()
+    )
     match operator.name:
         case "CONV_2D":
             # Two columns of the image as 16-bit numbers.

@@ -37,6 +37,7 @@ def finished(
     """
     model = _unpacked(data)
     graph = model.subgraphs[0]
+    _part_outputs(model, graph)
     for key, name in zip(
         [*graph.inputs, *graph.outputs], [*inputs, *outputs], strict=True
     ):
@@ -95,6 +96,51 @@ def without_inner_names(data: bytes) -> bytes:
 
 def _unpacked(data: bytes) -> Any:
     return schema().ModelT.InitFromObj(root(data))
+
+
+def _part_outputs(model: Any, graph: Any) -> None:
+    """Gives every output a tensor of its own, which can bear its own name.
+
+    What a model passes through, and what it gives twice, would share one.
+    """
+    taken = {int(key) for key in graph.inputs}
+    outputs = []
+    for key in map(int, graph.outputs):
+        outputs.append(_copied(model, graph, key) if key in taken else key)
+        taken.add(outputs[-1])
+    graph.outputs = np.array(outputs, np.int32)
+
+
+def _copied(model: Any, graph: Any, key: int) -> int:
+    """Adds an operator that copies a tensor; returns the copy's number."""
+    source, copy = graph.tensors[key], schema().TensorT()
+    for name in ("type", "shape", "shapeSignature", "quantization", "hasRank"):
+        setattr(copy, name, getattr(source, name))
+    # The first buffer is always the empty one.
+    copy.buffer, copy.name = 0, None
+    graph.tensors.append(copy)
+    operator, options = schema().OperatorT(), schema().ReshapeOptionsT()
+    shape = [] if source.shape is None else source.shape
+    options.newShape = np.array(shape, np.int32)
+    operator.opcodeIndex = _reshape_code(model)
+    operator.inputs = np.array([key], np.int32)
+    operator.outputs = np.array([len(graph.tensors) - 1], np.int32)
+    operator.builtinOptionsType = schema().BuiltinOptions.ReshapeOptions
+    operator.builtinOptions = options
+    graph.operators.append(operator)
+    return len(graph.tensors) - 1
+
+
+def _reshape_code(model: Any) -> int:
+    kind = schema().BuiltinOperator.RESHAPE
+    for place, code in enumerate(model.operatorCodes):
+        if kind in (code.builtinCode, code.deprecatedBuiltinCode):
+            return place
+    code = schema().OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = kind
+    code.version = 1
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
 
 
 def _named(names: Sequence[str], keys: Sequence[int]) -> list[Any]:

@@ -80,7 +80,7 @@ def in_form(
         )
         return Form(model, WHOLE, reason, shapes)
     try:
-        step = to_streaming(model, frame, sample_rate=sample_rate)
+        step = to_streaming(model, frame, sample_rate=sample_rate, hop=hop)
     except StreamingError as error:
         if form is not None:
             raise

@@ -128,7 +128,22 @@ def lower(
         )
     for call in walked.calls:
         _check_call(call)
+    if integer:
+        _check_used(walked, str(graph.name))
     return Lowered(graph, arguments, _output_names(graph), walked, integer)
+
+
+def _check_used(walked: Walk, model: str) -> None:
+    """Refuses an input without a range, which no converter can store."""
+    read = {key for call in walked.calls for key in call.inputs}
+    for key, name in zip(walked.inputs, walked.input_names, strict=True):
+        if key not in read and key not in walked.outputs:
+            raise ConversionError(
+                f"The input {name!r} of {model!r} is not used. Received: a "
+                "quantization to integers, whose converter has no range for "
+                "it. Build the model without this input, or take "
+                "quantize='float32' or 'wi8'."
+            )
 
 
 def _argument(

@@ -185,7 +185,7 @@ def _named(
     if isinstance(model, StreamingModel):
         facts["frame"] = model.frame
         facts["sample_rate"] = model.sample_rate
-        facts["hop"] = getattr(model, "hop", None)
+        facts["hop"] = model.hop
     data = finished(data, names, lowered.output_names, facts)
     inputs, outputs = flatbuffer.signature(data)
     data = flatbuffer.unify_scales(data, state_pairs(inputs, outputs))
