@@ -230,4 +230,4 @@ def test_a_normalisation_over_time_has_no_step():
     model = around(layers.LayerNormalization(axis=1))
     call = walk(model).calls[1]
     with pytest.raises(StreamingError, match="which is time"):
-        rule_for(call.operation).step(call, (), {}, {})
+        rule_for(call.operation).in_time(call, [1])

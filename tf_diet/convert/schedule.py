@@ -193,8 +193,8 @@ class _Attempt:
         known = replay(self.walked, self.inputs, self.apply)
         self.check_frame(known)
         outputs = [known[key] for key in self.walked.outputs]
-        lags = [-t.offset / t.rate for t in outputs if t.timed]
-        lag = ceil(max([0, *lags]))
+        lags = [Fraction(-t.offset) / t.rate for t in outputs if t.timed]
+        lag = ceil(max([Fraction(0), *lags]))
         unit = lcm(*(t.rate.denominator for t in outputs if t.timed))
         lag = ceil(lag / unit) * unit
         if latency is not None and lag > latency:
@@ -352,7 +352,7 @@ class _Attempt:
 
 def _unknown(call: Call) -> StreamingError:
     kind = type(call.operation).__name__
-    reason = barrier_reason(call.operation)
+    reason = call.closed or barrier_reason(call.operation)
     return StreamingError(
         f"The layer {call.path!r} has no step form. Received: {kind}, for "
         f"which there is no rule: {reason}. Register one with a step method, "

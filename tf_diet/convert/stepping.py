@@ -214,7 +214,7 @@ class Stepper:
             head = cut(now.head, axis, 0, count)
             return _Placed(keras.ops.convert_to_tensor(head), axis)
 
-        filled = _filled(*given, place)
+        filled = _filled(given[0], given[1], place)
         scoped = self._scoped(call, planned, filled, steps)
         args, kwargs = _plain(filled)
         results, _ = rule.step(scoped, args, kwargs, {})

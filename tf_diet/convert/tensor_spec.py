@@ -67,8 +67,8 @@ class TensorDetails:
     def has_time(self, frame: int) -> bool:
         """Says whether axis 1 holds the time steps of one call.
 
-        Where nothing else is known, these are `frame`, and floats of rank 2 are one vector; integers of rank 2 are classes, one
-        a time step.
+        Where nothing else is known, these are `frame`, floats of rank 2 are
+        one vector, and integers of rank 2 are classes, one a time step.
         """
         if self.steps is not None:
             return self.steps > 0

@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: MIT
 """Layers of a step model: copies with the same weights."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tf_diet.errors import StreamingError
 from tf_diet.graph.operation import Operation, weights_of
 
 
-def copied(layer: Operation, name: str, **changes: Any) -> Any:
+def copied(
+    layer: Operation,
+    name: str,
+    shape: Sequence[int | None] | None = None,
+    **changes: Any,
+) -> Any:
     """Returns a layer with the same weights, which nothing has called yet.
 
     Args:
         layer: a layer that is built.
         name: of the copy.
+        shape: of its input, where that matters and is another.
         changes: entries of the config that differ.
 
     Raises:
@@ -22,7 +29,9 @@ def copied(layer: Operation, name: str, **changes: Any) -> Any:
     try:
         copy = type(layer).from_config(config)
         # An activation or a merge has nothing to build.
-        if weights_of(layer):
+        if shape is not None:
+            copy.build(tuple(shape))
+        elif weights_of(layer):
             copy.build_from_config(layer.get_build_config())
         # One that is built without its bias lacks the last weight.
         for new, old in zip(

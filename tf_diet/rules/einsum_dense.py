@@ -91,16 +91,21 @@ class EinsumDenseRule(Rule):
         kwargs: Kwargs,
         state: Mapping[str, Tensor],
     ) -> tuple[Any, dict[str, Tensor]]:
-        """Leaves the number of time steps open."""
+        """Writes the number of time steps into the config."""
         layer = call.operation
         (seen, _), out = self.indices(call)
         place = out.index(seen[call.time or 0])
         given = layer.get_config()["output_shape"]
         shape = [given] if isinstance(given, int) else list(given)
         inside = place - (len(out) - len(shape))
-        if 0 <= inside < len(shape) and shape[inside] is not None:
-            shape[inside] = None
-            layer = copied(layer, call.step_name, output_shape=tuple(shape))
+        if 0 <= inside < len(shape):
+            shape[inside] = call.output_specs[0].shape[place]
+            layer = copied(
+                layer,
+                call.step_name,
+                args[0].shape,
+                output_shape=tuple(shape),
+            )
         return layer(args[0]), {}
 
     def seen(self, call: Call, signature: Signature) -> Sequence[Axis]:

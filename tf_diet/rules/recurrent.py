@@ -148,7 +148,7 @@ class _Recurrent(ComposedRule):
             else keras.ops.unstack(sequences, axis=1)
         )
         kept = dict(state)
-        begun = kept.pop("begun", None)
+        begun: Any = kept.pop("begun", None)
         outputs, states = [], list(kept.values())
         if begun is not None:
             first = keras.tree.flatten(given["initial_state"])
@@ -157,7 +157,7 @@ class _Recurrent(ComposedRule):
                 for old, new in zip(states, first, strict=True)
             ]
         for x in inputs:
-            y, after = cell(x, nest(cell.state_size, states))
+            y, after = cell(x, self.nested(cell, states))
             states = keras.tree.flatten(after)
             outputs.append(y)
         after = dict(zip(kept, states, strict=True))
@@ -167,6 +167,10 @@ class _Recurrent(ComposedRule):
         if layer.return_state:
             results += states
         return results, after
+
+    def nested(self, cell: Any, states: Sequence[Any]) -> Any:
+        """Returns states as the cell takes them."""
+        return nest(cell.state_size, states)
 
     @staticmethod
     def _joined(call: Call, outputs: Sequence[Any]) -> Any:
@@ -302,6 +306,10 @@ class ConvLSTMRule(_OneLayer):
         shape = call.output_specs[0].shape
         inner = shape[2:] if layer.return_sequences else shape[1:]
         return [tuple(int(size or 1) for size in inner)] * 2
+
+    def nested(self, cell: Any, states: Sequence[Any]) -> Any:
+        """Returns both feature maps, of which the cell states one size."""
+        return list(states)
 
     def cell_of(self, call: Call) -> Any:
         """Returns the cell of the copy: its class is not public."""

@@ -86,23 +86,32 @@ class Remembering(Rule):
             return layer(*args, **kwargs), {}
         given = bind(layer, args, kwargs)
         query, value = given["query"], given["value"]
-        key = given.get("key")
+        steps, past = query.shape[1], self.past - 1
+        key = value if given.get("key") is None else given["key"]
         parts = {
-            name: copied(part, f"{call.step_name}_{name}")
-            for name, part in (
-                ("query", layer.query_dense),
-                ("key", layer.key_dense),
-                ("value", layer.value_dense),
-                ("output", layer.output_dense),
+            name: copied(
+                part,
+                f"{call.step_name}_{name}",
+                shape,
+                output_shape=(steps, *part.get_config()["output_shape"][1:]),
+            )
+            for name, part, shape in (
+                ("query", layer.query_dense, query.shape),
+                ("key", layer.key_dense, key.shape),
+                ("value", layer.value_dense, value.shape),
+                (
+                    "output",
+                    layer.output_dense,
+                    (1, steps, layer.num_heads, layer.value_dim),
+                ),
             )
         }
         queries = parts["query"](query)
         new = {
-            "keys": parts["key"](value if key is None else key),
+            "keys": parts["key"](key),
             "values": parts["value"](value),
-            "seen": np.ones((1, query.shape[1]), "float32"),
+            "seen": np.ones((1, steps), "float32"),
         }
-        steps, past = query.shape[1], self.past - 1
         found, after = new, {}
         if past:
             found = {

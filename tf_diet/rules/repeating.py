@@ -200,20 +200,18 @@ class PadRule(Rule):
         """Returns how many steps stand before the first."""
         axis = axis_of_time(call, axes)
         left = int(_widths(call)[axis, 0])
-        value = bound(call).get("constant_values")
+        value: Any = bound(call).get("constant_values", 0.0)
         if left and call.operation.mode != "constant":
             raise refused(
                 call,
                 f"and mode={call.operation.mode!r} looks ahead at the start",
                 "Use mode='constant'.",
             )
-        if np.ndim(value) or isinstance(value, Slot):
+        if isinstance(value, Slot) or np.ndim(value):
             raise refused(
                 call, "which pads with a tensor", "Pad with one number."
             )
-        return StepForm(
-            outputs=(axis,), left=left, fill=0.0 if value is None else value
-        )
+        return StepForm(outputs=(axis,), left=left, fill=float(value or 0.0))
 
     def step(
         self,

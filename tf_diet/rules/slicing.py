@@ -263,10 +263,10 @@ def steps_taken(call: Call, entry: Entry, size: int | None) -> StepForm:
     start, stop, stride = entry.start or 0, entry.stop, entry.step or 1
     whole = stop is None or stop < 0 or (size is not None and stop >= size)
     if start < 0 or stride < 0 or not whole:
+        taken = f"{start}:{'' if stop is None else stop}:{stride}"
         raise refused(
             call,
-            f"which takes the time steps [{start}:{'' if stop is None else stop}"
-            f":{stride}], of a stream without an end",
+            f"which takes the time steps [{taken}] of a stream without an end",
             "Slice from a number on, or up to a negative one.",
         )
     return StepForm(
