@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Profiles count what is in the file."""
 
+import dataclasses
+
 import keras
 import pytest
 
+from tf_diet.boards.board import get
+from tf_diet.boards.fit import fits
 from tf_diet.boards.profiling import profile
 from tf_diet.convert import flatbuffer
 from tf_diet.convert.streaming import to_streaming
@@ -67,3 +71,47 @@ def test_what_tflite_micro_cannot_run_is_said():
 def test_a_keras_model_is_sent_to_be_converted():
     with pytest.raises(InputError, match=r"Received: Sequential.*to_tflite"):
         profile(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+
+
+def test_sound_is_not_assumed(dense):
+    found = profile(dense["float32"], runs=5)
+    assert found.latency.real_time_factor is None
+    assert found.hop is None
+    assert found.sample_rate is None
+    assert "real-time" not in repr(found)
+    assert profile(
+        dense["float32"], runs=5, hop=1, sample_rate=10
+    ).latency.real_time_factor == pytest.approx(0, abs=0.1)
+    with pytest.raises(InputError, match=r"hop=4, sample_rate=None"):
+        profile(dense["float32"], hop=4)
+
+
+def test_a_step_of_sound_knows_its_rate():
+    """One call in 48,000 a second, without arguments."""
+    x = keras.Input((None, 1), name="x")
+    gru = keras.layers.GRU(4, return_sequences=True)(x)
+    step = to_streaming(keras.Model(x, gru), 4, sample_rate=48000)
+    for model in (step, to_tflite(step), to_tflite(step).data):
+        found = profile(model, runs=5)
+        latency = found.latency
+        assert latency.real_time_factor == pytest.approx(
+            latency.p50_us * 1e-6 * 48000 / 4, rel=0.01
+        )
+        low, high = fits(found, "pi-4").load
+        calls = 48000 / 4
+        assert low == pytest.approx(
+            fits(found, "pi-4").call_ms[0] * calls / 1e3
+        )
+        assert high >= low
+
+
+def test_the_arithmetic_decides_and_not_the_name(dense):
+    found = profile(dense["int16x8"], runs=5)
+    assert [(p.arithmetic, p.kind) for p in found.products] == [
+        ("int16x8", "dense")
+    ]
+    renamed = dataclasses.replace(found, quantize="my_own")
+    assert get("pico").call_seconds(renamed) == get("pico").call_seconds(found)
+    assert fits(renamed, "pico").ram_needed == (
+        found.board_arena_bytes["Arduino_TensorFlowLite"] + 16_000
+    )

@@ -149,8 +149,10 @@ def test_compiles_without_a_warning(written, converted, tmp_path, release):
     lite = converted["int16x8"]
     ((source, target),) = lite.states
     figures, _, rest = said.partition(" level|")
-    wanted = [str(len(lite.for_board())), str(written.arena_bytes)]
-    assert figures.split()[:2] == wanted
+    assert figures.split()[:2] == [
+        str(len(lite.for_board())),
+        str(written.arena_bytes),
+    ]
     assert np.float32(figures.split()[2]) == np.float32(lite.inputs[0].scale)
     assert rest == f'a "b" {source},{target}\n'
 
@@ -273,3 +275,82 @@ def test_convolutions_over_time_reach_the_board(tmp_path):
     )
     wanted = keras.ops.convert_to_numpy(model(audio[None]))[0]
     assert np.abs(got - wanted).max() < 0.02 * np.abs(wanted).max()
+
+
+def head(layer):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((12, 8), name="x")
+    return keras.Model(x, layer(keras.layers.Conv1D(8, 1)(x)))
+
+
+def calls():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(30, 12, 8)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("layer", "quantize", "operator"),
+    [
+        (lambda h: keras.ops.sqrt(keras.ops.abs(h) + 0.1), "int8", "SQRT"),
+        (lambda h: keras.ops.log(keras.ops.abs(h) + 0.1), "int8", "LOG"),
+        (lambda h: keras.ops.max(h, axis=1), "int16x8", "REDUCE_MAX"),
+    ],
+)
+def test_what_prepares_and_fails_is_not_written(
+    layer, quantize, operator, tmp_path
+):
+    model = head(layer)
+    lite = to_tflite(model, quantize, calls())
+    with pytest.raises(ConversionError, match=f"operator {operator}.*'wi8'"):
+        to_micro(lite, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    # The remedies work.
+    for other in ("wi8", "float32"):
+        to_micro(to_tflite(model, other), tmp_path / other)
+
+
+def test_a_model_that_is_not_about_sound(tmp_path):
+    model = head(lambda h: keras.layers.Dense(3)(keras.layers.Flatten()(h)))
+    lite = to_tflite(model, "int8", calls())
+    made = to_micro(lite, tmp_path, settings={"labels": ["a", "b", "c"]})
+    text = (tmp_path / "model_settings.h").read_text()
+    assert "kSampleRate" not in text
+    assert "kHop" not in text
+    assert 'kLabels[] = {"a", "b", "c"};' in text
+    assert not {"sample_rate", "hop"} & set(made.settings)
+    assert 0 < made.board_arena_bytes < made.arena_bytes
+    assert str(made.board_arena_bytes) in text
+    with pytest.raises(InputError, match=r"hop=None, sample_rate=16000"):
+        to_micro(lite, tmp_path / "new", sample_rate=16000)
+
+
+def test_names_of_inner_tensors_are_not_written(converted, tmp_path):
+    lite = converted["float32"]
+    made = to_micro(lite, tmp_path)
+    assert made.flash_bytes < 0.9 * len(lite)
+    runner = MicroRunner(parse_c_array(tmp_path / "model_data.cc"))
+    assert [d.name for d in runner.inputs] == [d.name for d in lite.inputs]
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_oldest_library_knows_one_scale_a_product(per_channel, tmp_path):
+    model = head(lambda h: keras.layers.Dense(3)(keras.layers.Flatten()(h)))
+    how = {"class_name": "int8", "config": {"per_channel_dense": per_channel}}
+    lite = to_tflite(model, how, calls())
+    to_micro(lite, tmp_path / "any")
+    to_micro(lite, tmp_path / "esp32", board="esp32")
+    if not per_channel:
+        to_micro(lite, tmp_path / "nano", board="nano-33-ble")
+        return
+    with pytest.raises(ConversionError, match=r"'nano-33-ble'.*first channel"):
+        to_micro(lite, tmp_path / "nano", board="nano-33-ble")
+    assert not (tmp_path / "nano").exists()
+
+
+def test_an_operator_that_a_library_lacks_is_named(tmp_path):
+    a = keras.Input((4, 6), batch_size=1, name="a")
+    b = keras.Input((6, 2), batch_size=1, name="b")
+    lite = to_tflite(keras.Model([a, b], keras.ops.matmul(a, b)))
+    with pytest.raises(ConversionError, match=r"Arduino.*has no BATCH_MATMUL"):
+        to_micro(lite, tmp_path / "nano", board="nano-33-ble")
+    to_micro(lite, tmp_path / "esp32", board="esp32")

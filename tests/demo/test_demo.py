@@ -60,8 +60,8 @@ def test_written_bytes_are_close_to_keras(demo):
     for row in lite.values():
         assert (folder / row["file"]).stat().st_size == row["bytes"]
     written = parse_c_array(folder / "micro" / "model_data.cc")
-    file = TFLiteModel.load(folder / lite["int16x8"]["file"])
-    assert written == file.for_board()
+    kept = TFLiteModel.load(folder / lite["int16x8"]["file"])
+    assert written == kept.for_board()
     assert len(written) == micro["flash_bytes"]
 
 

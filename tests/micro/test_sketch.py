@@ -3,6 +3,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ddsp_reference import reference
 from fake_step_model import FakeModel
 
 from tf_diet.convert.sketch import library_sources, toolchains, write_sketch
-from tf_diet.errors import InputError, RunFolderError
+from tf_diet.errors import ConversionError, InputError, RunFolderError
 
 HOST = Path(__file__).parent / "host"
 
@@ -287,3 +288,141 @@ def test_another_library_can_be_copied(tmp_path, model_files):
     with pytest.raises(InputError, match="has no sources"):
         write_sketch(tmp_path, model_files, library=tmp_path / "nowhere")
     assert library_sources().joinpath("src", "TFDiet.h").is_file()
+
+
+def numbers(frames=3):
+    """Returns inputs of the fake model, (frames, 4): level, two, pitch."""
+    return np.random.default_rng(1).uniform(0, 1, (frames, 4))
+
+
+def expected(rows):
+    return FakeModel().run(rows[:, 3], rows[:, 0], rows[:, 1:3])
+
+
+@pytest.fixture
+def labelled(tmp_path, model_files):
+    """The files of the fake model, with a label for each of its outputs."""
+    copy = tmp_path / "labelled"
+    shutil.copytree(model_files, copy)
+    path = copy / "model_settings.json"
+    settings = json.loads(path.read_text())
+    settings["labels"] = [f"class {i}" for i in range(106)]
+    path.write_text(json.dumps(settings))
+    return copy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("standard", ["c++11", "c++17"])
+def test_a_classifier_answers_over_the_serial_port(
+    standard, tmp_path, labelled, build
+):
+    folder = write_sketch(
+        tmp_path, labelled, example="Classifier", board="nano-33-ble"
+    )
+    assert folder == tmp_path / "Classifier"
+    assert not (folder / "audio_out.h").exists()
+    readme = (folder / "README.md").read_text()
+    assert "class 0, class 1" in readme
+    assert "Sound" not in readme
+    assert "$" not in readme
+    program = build(folder, standard=standard)
+    rows = numbers()
+    text = "\n".join(",".join(f"{x:.6f}" for x in row) for row in rows)
+    said = subprocess.run(
+        [program, "2"], input=text + "\n", capture_output=True, text=True
+    ).stdout
+    assert "send 2 numbers of instrument" in said
+    answers = re.findall(r"(class \d+) ([-\d.]+) \d+ us", said)
+    wanted = expected(rows)
+    assert [name for name, _ in answers] == [
+        f"class {row.argmax()}" for row in wanted
+    ]
+    np.testing.assert_allclose(
+        [float(score) for _, score in answers], wanted.max(axis=1), atol=1e-4
+    )
+
+
+@pytest.mark.slow
+def test_a_classifier_says_what_is_no_number(tmp_path, model_files, build):
+    folder = write_sketch(tmp_path, model_files, example="Classifier")
+    program = build(folder)
+    row = ",".join(map(str, numbers(1)[0]))
+    said = subprocess.run(
+        [program, "2"],
+        input=f"0.5,oops,{row}\n",
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert "Not a number, begin again: oops" in said
+    best = expected(numbers(1))[0].argmax()
+    assert re.search(rf"^{best} [\d.]+ \d+ us", said, re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("standard", ["c++11", "c++17"])
+def test_a_plain_project_reads_a_file(
+    standard, tmp_path, model_files, compiled, run_program
+):
+    folder = write_sketch(tmp_path, model_files, example="PlainCpp")
+    assert (folder / "CMakeLists.txt").is_file()
+    assert not list(folder.glob("*.ino"))
+    program = compiled(
+        f"plain_{standard}",
+        [HOST / "stub_model.cpp", *sorted(folder.rglob("*.cpp"))],
+        include=[folder],
+        standard=standard,
+        library=False,
+    )
+    rows = numbers()
+    (tmp_path / "in.txt").write_text(" ".join(f"{x:.7f}" for x in rows.ravel()))
+    said = run_program(program, tmp_path / "in.txt")
+    got = np.array([line.split() for line in said.splitlines()], float)
+    np.testing.assert_allclose(got, expected(rows), rtol=1e-5, atol=1e-6)
+    (tmp_path / "cut.txt").write_text("0.5 0.5")
+    done = subprocess.run(
+        [program, tmp_path / "cut.txt"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "in the middle" in done.stderr
+
+
+def changed(tmp_path, model_files, **changes):
+    copy = tmp_path / "changed"
+    shutil.copytree(model_files, copy)
+    path = copy / "model_settings.json"
+    settings = json.loads(path.read_text())
+    for name, value in changes.items():
+        if value is None:
+            settings.pop(name, None)
+        else:
+            settings[name] = value
+    path.write_text(json.dumps(settings))
+    return copy
+
+
+def test_what_the_model_is_decides_the_example(tmp_path, model_files):
+    silent = changed(tmp_path, model_files, harmonics=None)
+    folder = write_sketch(tmp_path / "out", silent)
+    assert folder.name == "Classifier"
+    with pytest.raises(InputError, match=r"without the settings harmonics"):
+        write_sketch(tmp_path / "out", silent, example="DdspSynth")
+    with pytest.raises(InputError, match=r"Did you mean 'Classifier'"):
+        write_sketch(tmp_path / "out", silent, example="classify")
+
+
+def test_labels_are_counted(tmp_path, model_files):
+    few = changed(tmp_path, model_files, labels=["yes", "no"])
+    with pytest.raises(InputError, match=r"106 numbers.*Received: 2 labels"):
+        write_sketch(tmp_path / "out", few, example="Classifier")
+
+
+@pytest.mark.parametrize(
+    "change", [{"ops": ["BATCH_MATMUL"]}, {"per_channel_dense": True}]
+)
+def test_a_library_that_cannot_run_the_model(change, tmp_path, model_files):
+    files = changed(tmp_path, model_files, **change)
+    with pytest.raises(ConversionError, match=r"'nano-33-ble'.*Arduino_Tensor"):
+        write_sketch(tmp_path / "out", files, board="nano-33-ble")
+    readme = write_sketch(tmp_path / "out", files) / "README.md"
+    assert "ESP32" in readme.read_text()
+    assert "Nano 33" not in readme.read_text()

@@ -3,10 +3,10 @@
 
 from dataclasses import dataclass
 
-from tf_diet.boards import audio_rate
 from tf_diet.boards.board import Board, boards, get
 from tf_diet.boards.profiling import Profile, profile
-from tf_diet.convert.operators import lacking
+from tf_diet.convert import audio_rate
+from tf_diet.convert.operators import library_problem
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.convert.tflite_model import TFLiteModel
 
@@ -194,13 +194,12 @@ def _problem(needs: Profile, board: Board) -> str:
     if needs.arena_bytes is None:
         return needs.micro_problem or "TFLite Micro cannot run it"
     library = board.toolchain.operators if board.toolchain else ""
-    missing = lacking(needs.ops, library)
-    if missing:
-        return f"{library} has no {', '.join(missing)}"
-    return ""
+    return library_problem(needs.ops, needs.per_channel_dense, library)
 
 
 def _ram(needs: Profile, board: Board) -> int:
     if board.runtime == "TFLite Micro":
-        return (needs.arena_bytes or 0) + _RUNTIME_RAM
+        library = board.toolchain.operators if board.toolchain else ""
+        arena = needs.board_arena_bytes.get(library, needs.arena_bytes or 0)
+        return arena + _RUNTIME_RAM
     return 2 * needs.bytes + _RUNTIME_RAM

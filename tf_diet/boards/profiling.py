@@ -3,12 +3,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tf_diet.boards import audio_rate
 from tf_diet.boards.latency import Latency, measure
-from tf_diet.convert import flatbuffer
+from tf_diet.convert import audio_rate, flatbuffer
 from tf_diet.convert.arithmetic import Products, by_arithmetic, products
+from tf_diet.convert.board_arena import board_arena
+from tf_diet.convert.operators import LIBRARIES, per_channel_dense
+from tf_diet.convert.runs_on_micro import check_runs
 from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.convert.tflite import to_tflite
@@ -35,6 +37,10 @@ class Profile:
         hop: samples of audio that one call stands for; None where the model
             is not about sound.
         sample_rate: samples of audio a second, or None.
+        board_arena_bytes: a bound on the arena of a board with 32-bit
+            pointers, by its library; "" stands for unknown ones.
+        per_channel_dense: whether integer matrix products have a scale for
+            each channel, which the oldest library cannot apply.
     """
 
     quantize: str
@@ -48,6 +54,8 @@ class Profile:
     products: tuple[Products, ...] = ()
     hop: int | None = None
     sample_rate: int | None = None
+    board_arena_bytes: Mapping[str, int] = field(default_factory=dict)
+    per_channel_dense: bool = False
 
     @property
     def work(self) -> tuple[Products, ...]:
@@ -65,8 +73,10 @@ class Profile:
 
     def __repr__(self) -> str:
         ops = ", ".join(f"{count} {name}" for name, count in self.ops.items())
+        board = self.board_arena_bytes.get("")
         arena = (
-            f"{self.arena_bytes:,} bytes"
+            f"{self.arena_bytes:,} bytes here"
+            + (f", at most {board:,} on a board" if board else "")
             if self.arena_bytes is not None
             else f"cannot run: {self.micro_problem}"
         )
@@ -151,11 +161,21 @@ def profile(
         products=work,
         hop=step,
         sample_rate=rate,
+        board_arena_bytes=(
+            {}
+            if arena is None
+            else {
+                library: board_arena(model.data, library)
+                for library in ("", *LIBRARIES)
+            }
+        ),
+        per_channel_dense=per_channel_dense(model.data),
     )
 
 
 def _arena(model: TFLiteModel) -> tuple[int | None, str]:
     try:
+        check_runs(model)
         return MicroRunner(model).arena_bytes, ""
     except ConversionError as error:
         return None, str(error)

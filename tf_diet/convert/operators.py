@@ -4,7 +4,9 @@
 from collections.abc import Iterable, Mapping
 
 from tf_diet.convert import flatbuffer
+from tf_diet.convert.tflite_graph import read
 from tf_diet.errors import ConversionError
+from tf_diet.extensions import toolchains
 
 # The TFLite operators that TFLite Micro's resolver can add. WHILE is left out:
 # its results were wrong in every trial.
@@ -60,6 +62,10 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "esp-tflite-micro": frozenset(),
 }
 
+# Those whose matrix products know one scale for all weights, and would apply
+# the first without a word where each channel has its own.
+_ONE_SCALE = frozenset({"Arduino_TensorFlowLite"})
+
 _REMEDIES = {
     "WHILE": "It is the time loop of a recurrent layer, which TFLite Micro "
     "runs without an error and wrongly: convert to_streaming(model) instead.",
@@ -88,6 +94,64 @@ def lacking(ops: Iterable[str], library: str) -> list[str]:
         library: a key of `LIBRARIES`; nothing lacks in an unknown one.
     """
     return sorted(LIBRARIES.get(library, frozenset()).intersection(ops))
+
+
+def per_channel_dense(data: bytes) -> bool:
+    """Says whether a matrix product has a scale for each channel."""
+    return any(
+        operator.name == "FULLY_CONNECTED"
+        and operator.inputs[0] is not None
+        and operator.inputs[0].dtype in ("int8", "int16")
+        and operator.inputs[1] is not None
+        and operator.inputs[1].scales > 1
+        for graph in read(data)
+        for operator in graph.operators
+    )
+
+
+def library_problem(ops: Iterable[str], per_channel: bool, library: str) -> str:
+    """Says why a board's library cannot run a model, or returns "".
+
+    Args:
+        ops: names of its TFLite operators.
+        per_channel: see `per_channel_dense`.
+        library: a key of `LIBRARIES`.
+    """
+    missing = lacking(ops, library)
+    if missing:
+        return f"{library} has no {', '.join(missing)}"
+    if per_channel and library in _ONE_SCALE:
+        return (
+            f"{library} applies the scale of the first channel to all weights "
+            "of a FULLY_CONNECTED and answers wrongly: convert the model with "
+            "to_tflite, whose 'int8' and 'int16x8' give it one scale unless "
+            "told otherwise"
+        )
+    return ""
+
+
+def check_board(data: bytes, board: str) -> None:
+    """Refuses a model that the TFLite Micro library of a board cannot run.
+
+    Args:
+        data: the content of a `.tflite` file.
+        board: a board that sketches are written for.
+
+    Raises:
+        InputError: no such board is known.
+        ConversionError: its library lacks an operator, or answers wrongly.
+    """
+    problem = library_problem(
+        {op.name for op in flatbuffer.operations(data)},
+        per_channel_dense(data),
+        toolchains.get(board).operators,
+    )
+    if problem:
+        raise ConversionError(
+            f"The model cannot run on the board {board!r}. Received: "
+            f"{problem}. Or choose a board with a newer library, such as an "
+            "ESP32."
+        )
 
 
 def check_micro(data: bytes) -> tuple[str, ...]:

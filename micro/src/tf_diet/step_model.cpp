@@ -109,19 +109,37 @@ Status StepModel::process(const float* const* inputs,
       if (!isfinite(values[n])) return Status::kBadInput;
     }
   }
-  // Running the model overwrites its inputs: each is set anew every time.
   for (int i = 0, position = 0; i < input_total_; ++i) {
     const Port& port = inputs_[i];
+    if (port.state != nullptr) continue;
+    const float* values = inputs[position++];
     unsigned char* memory =
         reinterpret_cast<unsigned char*>(port.tensor->data.raw);
-    if (port.state != nullptr) {
-      memcpy(memory, port.state, port.tensor->bytes);
-      continue;
-    }
-    const float* values = inputs[position++];
     for (int n = 0; n < port.size; ++n) {
       write(values[n], *port.tensor, memory, n);
     }
+  }
+  return run(controls);
+}
+
+Status StepModel::set(int position, int i, float value) noexcept {
+  if (interpreter_ == nullptr) return Status::kNotReady;
+  const Port* port = free_input(position);
+  if (port == nullptr || i < 0 || i >= port->size || !isfinite(value)) {
+    return Status::kBadInput;
+  }
+  write(value, *port->tensor,
+        reinterpret_cast<unsigned char*>(port->tensor->data.raw), i);
+  return Status::kOk;
+}
+
+Status StepModel::run(float* controls) noexcept {
+  if (interpreter_ == nullptr) return Status::kNotReady;
+  // Running the model overwrites its inputs: each is set anew every time.
+  for (int i = 0; i < input_total_; ++i) {
+    const Port& port = inputs_[i];
+    if (port.state == nullptr) continue;
+    memcpy(port.tensor->data.raw, port.state, port.tensor->bytes);
   }
   if (interpreter_->Invoke() != kTfLiteOk) return Status::kInvokeFailed;
   for (int i = 0; i < join_total_; ++i) {
@@ -141,18 +159,21 @@ Status StepModel::process(const float* const* inputs,
   return Status::kOk;
 }
 
-int StepModel::input_size(int position) const noexcept {
+StepModel::Port* StepModel::free_input(int position) const noexcept {
   for (int i = 0; i < input_total_; ++i) {
-    if (inputs_[i].state == nullptr && position-- == 0) return inputs_[i].size;
+    if (inputs_[i].state == nullptr && position-- == 0) return &inputs_[i];
   }
-  return 0;
+  return nullptr;
+}
+
+int StepModel::input_size(int position) const noexcept {
+  const Port* port = free_input(position);
+  return port == nullptr ? 0 : port->size;
 }
 
 const char* StepModel::input_name(int position) const noexcept {
-  for (int i = 0; i < input_total_; ++i) {
-    if (inputs_[i].state == nullptr && position-- == 0) return inputs_[i].name;
-  }
-  return "";
+  const Port* port = free_input(position);
+  return port == nullptr ? "" : port->name;
 }
 
 size_t StepModel::arena_used_bytes() const noexcept {

@@ -88,6 +88,12 @@ class StepModel {
   // frame the states are as they were.
   Status process(const float* const* inputs, float* controls) noexcept;
 
+  // process() in parts, for inputs too large to be kept twice: set() stores
+  // number i of an input in the model itself, run() computes. Every number of
+  // every input has to be set before each run().
+  Status set(int position, int i, float value) noexcept;
+  Status run(float* controls) noexcept;
+
   // The inputs that are not states, in their order.
   int input_count() const noexcept { return free_inputs_; }
   int input_size(int position) const noexcept;
@@ -141,6 +147,7 @@ class StepModel {
                : aligned(static_cast<size_t>(inputs[input].size) * kStateBytes);
   }
 
+  Port* free_input(int position) const noexcept;
   void place_tables(unsigned char* memory, size_t inputs, size_t outputs,
                     size_t joins) noexcept;
   Status join(int input, int output) noexcept;

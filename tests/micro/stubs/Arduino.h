@@ -33,6 +33,14 @@ class SerialPort {
  public:
   void begin(long) {}
   explicit operator bool() const { return true; }
+  // What comes in over the serial port is the standard input.
+  int available() {
+    const int letter = getchar();
+    if (letter == EOF) return 0;
+    ungetc(letter, stdin);
+    return 1;
+  }
+  int read() { return getchar(); }
   void print(const char* text) { printf("%s", text); }
   void print(int number) { printf("%d", number); }
   void print(unsigned long number) { printf("%lu", number); }
