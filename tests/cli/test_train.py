@@ -64,7 +64,8 @@ def check_playing(sounds, tmp_path, capsys, model):
 
     def generate(*more, out="a.wav"):
         folder = ("generate", tmp_path / "whole")
-        return run(capsys, *folder, *more, "--out", tmp_path / out)
+        out = ("--out", tmp_path / out, "--overwrite")
+        return run(capsys, *folder, *more, *out)
 
     code, out = generate("--notes", "C4:0.2", "C4:0.3")
     if model == "sing-autoencoder":
@@ -77,6 +78,11 @@ def check_playing(sounds, tmp_path, capsys, model):
         # Two notes and a release, in whole frames; SING makes half a second.
         wanted = 3200 + 8192 if model == "sing" else 16000
         assert abs(len(sound) - wanted) <= 512
+        # It stays, unless it is said that it may go.
+        folder = ("generate", tmp_path / "whole", "--notes", "C4")
+        code, out = run(capsys, *folder, "-o", tmp_path / "a.wav")
+        assert code == 2
+        assert "pass --overwrite" in out
         # Only the other instrument was ever heard at this pitch.
         code, out = generate("--notes", "C#4:0.2", "--instrument", "a")
         assert code == 0, out

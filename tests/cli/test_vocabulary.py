@@ -44,7 +44,7 @@ OUTPUTS = {
 }
 DATA = ("prune", "convert", "train", "evaluate")
 RESUME = ("demo", "lottery", "sweep", "train")
-OVERWRITE = (*RESUME, "prune", "runs", "convert", "render-notes")
+OVERWRITE = (*RESUME, "prune", "runs", "convert", "render-notes", "generate")
 NAMES = [module.__name__.rpartition(".")[2] for module in app.COMMANDS]
 
 
@@ -310,3 +310,30 @@ def test_slips_are_named(words, message, capsys):
         parsed(*words.split())
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("held", "replaced"),
+    [
+        ("{}", True),
+        ('[{"a": 1}]\n', True),
+        ("", False),
+        ("C4 E4", False),
+        (b"PK\x03\x04\xff", False),
+        (None, True),
+    ],
+)
+def test_json_replaces_json_and_nothing_else(tmp_path, capsys, held, replaced):
+    path = tmp_path / "boards.json"
+    if held is not None:
+        held = held if isinstance(held, bytes) else held.encode()
+        path.write_bytes(held)
+    code = app.main(parsed("profile", "--boards", "--json", str(path)))
+    said = capsys.readouterr().err
+    if replaced:
+        assert code == 0
+        assert "nano-33-ble" in path.read_text()
+    else:
+        assert code == 2
+        assert "Name another file" in said
+        assert path.read_bytes() == held

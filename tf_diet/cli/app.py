@@ -25,7 +25,12 @@ from tf_diet.cli import (
     train,
 )
 from tf_diet.cli.parsing import Parser, add_verbosity
-from tf_diet.cli.results import IncompleteError, text_apart, write_json
+from tf_diet.cli.results import (
+    IncompleteError,
+    check_json,
+    text_apart,
+    write_json,
+)
 from tf_diet.errors import DietError
 from tf_diet.progress import logged
 
@@ -85,6 +90,7 @@ def main(args: Any) -> int:
     if level != "debug":
         backend.silence()
     try:
+        check_json(args)
         with logged(level), text_apart(args):
             facts = args.run(args)
         _write(args, facts)

@@ -27,6 +27,7 @@ from tf_diet.cli.parsing import (
     add_seed,
     check_suffix,
 )
+from tf_diet.cli.results import check_new
 
 _FORMATS = (".wav", ".flac", ".ogg")
 
@@ -52,6 +53,9 @@ def add_arguments(parser: Any) -> None:
     )
     add_output(parser, "the .wav, .flac or .ogg file to write", required=True)
     parser.former("--out", "--output")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an existing file"
+    )
     parser.add_argument(
         "--instrument",
         metavar="NAME",
@@ -93,6 +97,7 @@ def add_arguments(parser: Any) -> None:
 def run(args: Any) -> dict[str, Any]:
     """Plays, and writes what was played."""
     check_suffix(args.output, _FORMATS, "the sound")
+    check_new([args.output], overwrite=args.overwrite)
     from tf_diet import files, optional
     from tf_diet.audio.note_events import midi_notes, read_notes, transposed
     from tf_diet.models.trained import Trained

@@ -330,8 +330,8 @@ def add_json(parser: Any, what: str) -> None:
     parser.add_argument(
         "--json",
         metavar="FILE",
-        help=f"write {what} to this file as JSON; '-' is standard output, and "
-        "nothing else is printed there",
+        help=f"write {what} to this file as JSON, in place of the JSON that "
+        "it holds; '-' is standard output, and nothing else is printed there",
     )
 
 

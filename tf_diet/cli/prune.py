@@ -34,7 +34,8 @@ from tf_diet.cli.inspect import add_graph_arguments
 from tf_diet.cli.models import add_import, check_model_file, load_model
 from tf_diet.cli.parsing import add_json, add_output, add_seed, check_suffix
 from tf_diet.cli.ranking import add_ranking, ranking_of
-from tf_diet.errors import InputError, RunFolderError
+from tf_diet.cli.results import check_new
+from tf_diet.errors import InputError
 from tf_diet.extensions import repairs
 
 if TYPE_CHECKING:
@@ -85,12 +86,7 @@ def run(args: Any) -> str:
     written = [] if args.dry_run else [output]
     if args.json not in (None, "-"):
         written.append(Path(args.json))
-    for path in written:
-        if path.exists() and not args.overwrite:
-            raise RunFolderError(
-                f"The file to write exists. Received: {path}. Name another "
-                "with --output, or pass --overwrite."
-            )
+    check_new(written, overwrite=args.overwrite)
     goal = goal_of(args)
     from tf_diet.pruning.repair.repair import check_repair, repair
     from tf_diet.pruning.shortfall import refused

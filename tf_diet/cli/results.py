@@ -6,12 +6,12 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_diet.errors import InputError
+from tf_diet.errors import InputError, RunFolderError
 from tf_diet.files import write_text
 
 
@@ -41,6 +41,46 @@ def text_apart(args: Any) -> Iterator[None]:
     is_quiet = getattr(args, "verbosity", "") == "error"
     with contextlib.redirect_stdout(io.StringIO() if is_quiet else sys.stderr):
         yield
+
+
+def check_new(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Checks, before any work, that files can be written without loss.
+
+    Args:
+        paths: of the files.
+        overwrite: those that exist may be replaced.
+
+    Raises:
+        RunFolderError: one exists and may not.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise RunFolderError(
+                f"The file to write exists. Received: {path}. Name another "
+                "with --output, or pass --overwrite."
+            )
+
+
+def check_json(args: Any) -> None:
+    """Checks, before any work, that `--json` replaces nothing but JSON.
+
+    A report is written anew each time; a model's name behind the option, or
+    a file of notes, is a slip.
+
+    Raises:
+        InputError: the file exists and holds something else.
+    """
+    target = getattr(args, "json", None)
+    if target in (None, "-") or not Path(target).exists():
+        return
+    try:
+        json.loads(Path(target).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "--json replaces JSON files and nothing else. Received: "
+            f"{target}, which exists and holds no JSON. Name another file, or "
+            "'-' for standard output."
+        ) from error
 
 
 def write_json(target: str, facts: Any) -> None:

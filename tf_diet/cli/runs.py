@@ -18,7 +18,8 @@ from typing import Any
 
 from tf_diet.cli.budget import add_bounds, bounds_of
 from tf_diet.cli.parsing import add_json, add_output, check_suffix
-from tf_diet.errors import InputError, RunFolderError
+from tf_diet.cli.results import check_new
+from tf_diet.errors import InputError
 from tf_diet.files import write_bytes
 from tf_diet.lottery.run import Run
 from tf_diet.lottery.run_folder import Ticket
@@ -158,11 +159,8 @@ def _best(runs: Sequence[Run], args: Any) -> dict[str, Any]:
             f"--best takes one run. Received: {len(runs)}. Name the one."
         )
     output = args.output
-    if output is not None and output.exists() and not args.overwrite:
-        raise RunFolderError(
-            f"The file to write exists. Received: {output}. Name another "
-            "with --output, or pass --overwrite."
-        )
+    if output is not None:
+        check_new([output], overwrite=args.overwrite)
     ticket = runs[0].best(
         error_multiplier=args.error_multiplier, to=bounds_of(args)
     )
