@@ -263,6 +263,35 @@ def test_data_and_repair_are_not_looked_at_before_a_rate_is_refused():
         tf_diet.prune(net(), (x, x[:, :1]), rate=0.9999, repair="least_squares")
 
 
+@pytest.mark.parametrize("criterion", ["mutual_information", "taylor"])
+@pytest.mark.parametrize("scope", ["global", "local", "isomorphic"])
+@pytest.mark.parametrize("limits", [None, Limits(round_to=4, max_rate=0.7)])
+def test_a_rate_out_of_reach_is_refused_before_ranking(
+    monkeypatch, criterion, scope, limits
+):
+    x = np.random.default_rng(0).normal(size=(32, 10)).astype("float32")
+    model = net()
+    model.compile("sgd", "mse")
+    outputs = model.output_shape[-1]
+    y = np.tanh(x[:, :outputs])
+    how = {"criterion": criterion, "scope": scope, "limits": limits}
+
+    def ranks(*_, **__):
+        raise AssertionError("ranked for nothing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tf_diet.pruning.planner.rank_units", ranks)
+        with pytest.raises(InputError, match=r"Pass rate=0\.\d+") as caught:
+            tf_diet.prune(model, (x, y), rate=0.99, **how)
+    nearest = offered(caught.value)
+    # What is offered can be had, and no more.
+    tf_diet.prune(model, (x, y), rate=nearest, **how)
+    with pytest.raises(InputError):
+        tf_diet.prune(model, (x, y), rate=nearest + 1e-3, **how)
+    # Whoever asks for less than the goal gets what can go.
+    tf_diet.prune(model, (x, y), rate=0.99, allow_less=True, **how)
+
+
 @given(gone=st.integers(0, 10**9), total=st.integers(1, 10**9))
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_nearest_rate_asks_for_no_more_than_goes(gone, total):

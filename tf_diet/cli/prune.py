@@ -41,6 +41,8 @@ from tf_diet.extensions import repairs
 if TYPE_CHECKING:
     from tf_diet.pruning.plan import PruningPlan
 
+_WORDS = ("--rate ", "--allow-less")
+
 
 def add_arguments(parser: Any) -> None:
     """Adds the arguments of `tf-diet prune`."""
@@ -100,7 +102,7 @@ def run(args: Any) -> str:
     print(made.summary())
     # A plan from a file may say so too, and was shown to its owner.
     if made.not_reached and not (args.allow_less or args.plan_from):
-        raise refused(made, model.name, ("--rate ", "--allow-less"))
+        raise refused(made, model.name, _WORDS)
     if not args.dry_run:
         small = made.apply(model)
         if args.repair:
@@ -119,6 +121,7 @@ def _planned(
         InputError: the goal cannot be reached.
         PlanError: a file is no plan, or one of another model.
     """
+    from tf_diet.graph.build import build
     from tf_diet.pruning.planner import BUDGETS, RATES, Planner
     from tf_diet.pruning.prune import check_goal
 
@@ -132,6 +135,10 @@ def _planned(
         ranking["limits"] = replace(ranking["limits"], max_rate=1.0)
     chosen = check_goal(*map(goal.get, ("rate", "to", "remove")))
     how = Planner(chosen, **ranking, seed=args.seed)
+    if isinstance(chosen, float) and not args.allow_less:
+        # Ranking may take long: what is out of reach is said before.
+        graph = build(model, ranking["limits"].options())
+        how.check_rate(graph, model.name, _WORDS)
     short = (RATES, BUDGETS) if args.allow_less else (RATES,)
     return how.decide(model, data, short)[0]
 

@@ -33,6 +33,7 @@ from tf_diet.pruning.selection import (
     select,
 )
 from tf_diet.pruning.shortfall import (
+    RATE_WORDS,
     Seen,
     below_least,
     dearest_first,
@@ -147,9 +148,8 @@ class Planner:
         strict = (BUDGETS if isinstance(goal, Budget) else RATES) not in short
         if strict and isinstance(goal, Budget):
             self.check_least(graph, goal, bounds)
-        if strict and isinstance(goal, float) and not graph.groups:
-            everything = self.report(graph, None, {}, met=False)
-            raise refused(everything, model.name)
+        if strict and isinstance(goal, float):
+            self.check_rate(graph, model.name)
         scores = rank_units(model, graph, data, self.criterion, seed=self.seed)
         scaled = _checked(scores, scale(scores.values, graph))
         values = _comparable(scores, scaled, bounds)
@@ -210,6 +210,41 @@ class Planner:
             held = holding(graph, limits, kept, seen)
             raise below_least(goal, costs, held, graph.constants)
 
+    def check_rate(
+        self,
+        graph: ChannelGraph,
+        model: str,
+        words: tuple[str, str] = RATE_WORDS,
+    ) -> None:
+        """Checks a rate against a model of which all goes that may.
+
+        How many units of a group that are does not hang on their order. What
+        is offered in place of the rate can be reached by the cheapest of
+        them, whatever the criterion says.
+
+        Args:
+            graph: the channel graph.
+            model: its name, for messages.
+            words: how a rate is given, and how less is allowed.
+
+        Raises:
+            InputError: the rate is above that.
+        """
+        needs = criterion_of(self.criterion).needs
+        if graph.groups and not needs - {"weights"}:
+            # Ranking finds that out as soon, and exactly.
+            return
+        limits = self.limits or Limits()
+        bounds = limits.bounds(graph)
+        seen = _shown(graph, watched=bool(needs & {"activations", "inputs"}))
+        order = dearest_first(graph, seen)
+        met = self.met(graph)
+        if select(graph, order, bounds, met, limits.round_to)[1]:
+            return
+        kept, _ = select(graph, order[::-1], bounds, met, limits.round_to)
+        plan = self.report(graph, None, kept, met=False, seen=seen)
+        raise refused(plan, model, words)
+
     def given(
         self, graph: ChannelGraph, remove: Mapping[str, Sequence[int]]
     ) -> PruningPlan:
@@ -225,8 +260,17 @@ class Planner:
         ranked: Ranked | None,
         kept: Kept,
         met: bool,
+        seen: Seen | None = None,
     ) -> PruningPlan:
-        """Returns what was chosen as a plan."""
+        """Returns what was chosen as a plan.
+
+        Args:
+            graph: the channel graph.
+            ranked: what ranking found out; None without one.
+            kept: what stays, of all groups.
+            met: whether the goal is.
+            seen: which units can be scored, where nothing was ranked.
+        """
         goal, limits = self.goal, self.limits or Limits()
         alive = graph.alive(kept)
         gone = graph.parameters() - graph.parameters(alive)
@@ -250,7 +294,8 @@ class Planner:
         elif isinstance(goal, float) and not met:
             not_reached = short_of_rate(goal, gone, graph)
         scores = ranked.scores if ranked else None
-        seen = ranked.seen() if ranked else _shown(graph, watched=False)
+        if ranked:
+            seen = ranked.seen()
         return PruningPlan(
             fingerprint=graph.fingerprint,
             kept_units={n: tuple(k.tolist()) for n, k in kept.items()},
@@ -272,7 +317,9 @@ class Planner:
             scaled=_plain(ranked.scaled) if ranked else {},
             locked=ranked.locked() if ranked else {},
             spared=ranked.spared(kept, met=met) if ranked else {},
-            held=holding(graph, limits, kept, seen) if not_reached else (),
+            held=holding(graph, limits, kept, seen or {})
+            if not_reached
+            else (),
         )
 
 

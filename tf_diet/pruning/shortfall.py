@@ -19,6 +19,8 @@ from tf_diet.pruning.selection import Kept, Order, select, whole_model
 
 Seen = Mapping[str, Bools]
 _SHOWN = 4
+# How a rate is given in Python, and how less is allowed.
+RATE_WORDS = ("rate=", "allow_less=True")
 
 
 class Short(Protocol):
@@ -186,7 +188,7 @@ def percent(share: float) -> str:
 def refused(
     plan: Short,
     model: str,
-    words: tuple[str, str] = ("rate=", "allow_less=True"),
+    words: tuple[str, str] = RATE_WORDS,
 ) -> InputError:
     """Returns the error of a rate that cannot be reached.
 
