@@ -2,6 +2,8 @@
 """The command line as a user meets it."""
 
 import json
+import subprocess
+import sys
 
 import graphs
 import keras
@@ -102,6 +104,46 @@ def test_convert_then_profile(saved, tmp_path, capsys):
     assert json.loads((tmp_path / "figures.json").read_text())["bytes"] > 0
 
 
+OWN = """
+import keras
+
+@keras.saving.register_keras_serializable("own")
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return 2.0 * x
+
+@keras.saving.register_keras_serializable("own")
+def share_of_power(t, p):
+    return keras.ops.mean((t - p) ** 2)
+"""
+
+
+def test_custom_layers_and_losses_are_imported(tmp_path, capsys):
+    """Written by a process that knows them, read by one that does not."""
+    (tmp_path / "own.py").write_text(OWN)
+    program = (
+        "import keras, own\n"
+        "m = keras.Sequential([keras.Input((3,)), own.Twice()])\n"
+        "m.compile(loss=own.share_of_power)\n"
+        "m.save('own.keras')\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    argv = ("convert", tmp_path / "own.keras", "-o", tmp_path / "out")
+    code, text = run(capsys, *argv)
+    assert code == 2
+    assert "--import" in text
+    code, text = run(capsys, *argv, "--import", tmp_path / "own.py")
+    assert code == 0, text
+    assert "converted as one whole call" in text
+    argv = ("convert", tmp_path / "out" / "own_float32.tflite", "-o")
+    code, text = run(capsys, *argv, tmp_path / "again", "--board", "esp32")
+    assert code == 0, text
+    assert (tmp_path / "again" / "own_float32.tflite").is_file()
+    code, text = run(capsys, *argv, tmp_path / "more", "--quantize", "int8")
+    assert code == 2
+    assert "converted already" in text
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
@@ -117,7 +159,15 @@ def test_convert_then_profile(saved, tmp_path, capsys):
             "calibration data cannot be read",
         ),
         (("convert", "net.keras", "--output", "."), "not empty"),
-        (("convert", "net.keras", "--output", "x", "--sketch"), "Synthesizer"),
+        (
+            ("convert", "net.keras", "--output", "x", "--shape", "wide"),
+            "--shape wide",
+        ),
+        (
+            ("convert", "net.keras", "-o", "x", "--import", "nowhere.py"),
+            "no such file",
+        ),
+        (("convert", "net.keras", "-o", "x", "--board", "pic"), "'pico'"),
         (("demo", "--output", "."), "--resume"),
         (("profile",), "nothing to profile"),
     ],

@@ -21,7 +21,7 @@ from tf_diet.convert.sketch import write_sketch
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.convert.tflite import to_tflite
 from tf_diet.convert.tflite_model import TFLiteModel
-from tf_diet.errors import ConversionError, InputError
+from tf_diet.errors import ConversionError
 from tf_diet.extensions import toolchains
 from tf_diet.models.deployment import deployable
 from tf_diet.models.families.base import Deployable
@@ -90,6 +90,7 @@ def deploy(  # noqa: PLR0913  (model, data and board, and how)
     sample_rate: int | None = None,
     hop: int | None = None,
     name: str | None = None,
+    labels: Sequence[str] = (),
     sketch: bool | None = None,
     overwrite: bool = False,
     runs: int = 200,
@@ -114,6 +115,7 @@ def deploy(  # noqa: PLR0913  (model, data and board, and how)
         sample_rate: samples of audio a second, where it is about sound.
         hop: samples of audio that one call stands for.
         name: of the files; that of the model when left out.
+        labels: of a classifier's outputs, which its sketch prints.
         sketch: write a project that builds; left out, where a board is named
             that builds one.
         overwrite: empty the folder first.
@@ -135,7 +137,10 @@ def deploy(  # noqa: PLR0913  (model, data and board, and how)
     part = Deployable(model)
     if isinstance(model, keras.Model):
         part = deployable(model)
-    wanted = _wants_sketch(sketch, part, chosen)
+    if labels:
+        words = {"labels": list(labels)}
+        part = replace(part, settings={**part.settings, **words})
+    wanted = _wants_sketch(sketch, chosen)
     if isinstance(model, TFLiteModel):
         why, lite = "written as it was converted", model
     else:
@@ -228,24 +233,11 @@ def _micro(
     return micro, ""
 
 
-def _wants_sketch(
-    sketch: bool | None, part: Deployable, board: Board | None
-) -> bool:
-    """Says whether a sketch is written.
-
-    Raises:
-        InputError: one was asked for, and none plays such a model.
-    """
-    if sketch and not part.example:
-        raise InputError(
-            "The sketch plays a DDSP synthesiser. Received: a model "
-            f"{part.model.name!r} without a Synthesizer layer. Leave --sketch "
-            "out."
-        )
+def _wants_sketch(sketch: bool | None, board: Board | None) -> bool:
+    """Says whether a sketch is written: for a board that builds one."""
     if sketch is not None:
         return sketch
-    known = board is not None and board.name in toolchains.names()
-    return known and bool(part.example)
+    return board is not None and board.name in toolchains.names()
 
 
 def _sketch(folder: Path, part: Deployable, board: Board | None) -> Path:
@@ -254,6 +246,7 @@ def _sketch(folder: Path, part: Deployable, board: Board | None) -> Path:
         folder / "sketch",
         folder / "micro",
         board=board.name if board is not None and known else None,
+        example=part.example or None,
     )
 
 

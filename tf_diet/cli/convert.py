@@ -36,7 +36,7 @@ from tf_diet.cli.models import (
     check_model_file,
     load_model,
 )
-from tf_diet.cli.parsing import add_json, add_output
+from tf_diet.cli.parsing import add_json, add_list, add_output
 from tf_diet.errors import InputError
 from tf_diet.extensions import quantizations
 from tf_diet.files import check_fresh_folder
@@ -121,6 +121,13 @@ def add_arguments(parser: Any) -> None:
         help="how much audio one call stands for (default: what the model "
         "says)",
     )
+    add_list(
+        parser,
+        "--labels",
+        metavar="NAME",
+        help="what the outputs of a classifier stand for, in order; its "
+        "sketch prints them",
+    )
     parser.add_argument(
         "--sketch",
         action="store_true",
@@ -154,6 +161,7 @@ def run(args: Any) -> dict[str, Any]:
         sample_rate=args.sample_rate,
         hop=args.hop,
         name=source.stem,
+        labels=args.labels,
         overwrite=args.overwrite,
         sketch=True if args.sketch else None,
     )

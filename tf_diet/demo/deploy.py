@@ -11,34 +11,18 @@ import numpy as np
 
 from tf_diet.audio.synthesis import synthesize
 from tf_diet.boards.latency import measure
+from tf_diet.convert.form import in_form
 from tf_diet.convert.micro import MicroModel, parse_c_array, to_micro
 from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.sketch import write_sketch
-from tf_diet.convert.streaming import to_streaming
+from tf_diet.convert.streaming import StreamingModel
 from tf_diet.convert.tflite import to_tflite
-from tf_diet.models.ddsp_network import (
-    DDSPConfig,
-    LevelScale,
-    PitchScale,
-    decoder,
-)
+from tf_diet.models.ddsp_network import DDSPConfig
+from tf_diet.models.deployment import deployable
+from tf_diet.models.families.base import Deployable
 
 QUANTIZATIONS = ("float32", "int16x8")
 BOARD = "int16x8"
-
-
-def decoder_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the decoder is fed for what the model is fed.
-
-    Shapes:
-        (frames, features) or (clips, frames, features).
-    """
-    to_numpy = keras.ops.convert_to_numpy
-    return {
-        "pitch": to_numpy(PitchScale()(inputs["f0"])),
-        "level": to_numpy(LevelScale()(inputs["loudness"])),
-        "instrument": inputs["instrument"],
-    }
 
 
 def relative_error(found: Any, expected: Any) -> float:
@@ -66,6 +50,17 @@ class Deployment:
     sketch: Path
 
 
+def _sequences(
+    part: Deployable, clips: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Returns what the part is fed for each clip."""
+    x = part.inputs(clips)
+    return [
+        {name: values[i] for name, values in x.items()}
+        for i in range(len(next(iter(x.values()))))
+    ]
+
+
 def deploy(
     ticket: keras.Model,
     config: DDSPConfig,
@@ -86,20 +81,17 @@ def deploy(
         folder: where the files go.
         runs: how often a step is timed.
     """
-    net = decoder(ticket)
-    step = to_streaming(net, sample_rate=config.sample_rate)
-    inputs = decoder_inputs(note)
+    part = deployable(ticket)
+    form = in_form(part.model, sample_rate=part.sample_rate, hop=part.hop)
+    assert isinstance(form.model, StreamingModel), "it is recurrent"
+    (inputs,) = _sequences(part, {name: x[None] for name, x in note.items()})
     batched = {name: x[None] for name, x in inputs.items()}
-    expected = keras.ops.convert_to_numpy(net(batched))[0]
-    controls = {"Keras": expected, "streaming": step.run(inputs)}
-    ranges = decoder_inputs(calibration)
-    sequences = [
-        {name: x[i] for name, x in ranges.items()}
-        for i in range(len(ranges["pitch"]))
-    ]
+    expected = keras.ops.convert_to_numpy(part.model(batched))[0]
+    controls = {"Keras": expected, "streaming": form.model.run(inputs)}
+    ranges = part.inputs(calibration)
     figures = {}
     for quantize in QUANTIZATIONS:
-        lite = to_tflite(step, quantize, sequences)
+        lite = to_tflite(form, quantize, ranges)
         path = lite.save(folder / "tflite" / f"ticket_{quantize}.tflite")
         runner = LiteRTRunner(path.read_bytes())
         controls[f"LiteRT {quantize}"] = runner.run(inputs)
@@ -121,13 +113,9 @@ def deploy(
             model = to_micro(
                 lite,
                 folder / "micro",
-                sample_rate=config.sample_rate,
-                hop=config.hop,
-                settings={
-                    "harmonics": config.harmonics,
-                    "noise_bands": config.noise_bands,
-                    "instruments": config.instruments,
-                },
+                sample_rate=part.sample_rate,
+                hop=part.hop,
+                settings=part.settings,
             )
     # The bytes a compiler would see, not the ones we hold.
     micro = MicroRunner(parse_c_array(folder / "micro" / "model_data.cc"))

@@ -96,7 +96,7 @@ class Deployable:
     model: keras.Model
     sample_rate: int | None = None
     hop: int | None = None
-    settings: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     example: str = ""
     inputs: Callable[[Any], Any] = _as_they_are
 
