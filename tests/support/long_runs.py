@@ -61,6 +61,12 @@ class LongRun(StreamingModel):
         return joined if len(joined) > 1 else next(iter(joined.values()))
 
 
+def _compiled(model, inputs):
+    import tensorflow as tf
+
+    return tf.function(model)([tf.constant(x) for x in inputs])
+
+
 def apart(
     model: keras.Model, steps: int, frame: int = 1, **settings
 ) -> tuple[StreamingModel, float]:
@@ -72,7 +78,9 @@ def apart(
     walked = walk(model, lambda operation: rule_for(operation) is None)
     plan = schedule(walked, frame, None, settings.get("attention_window"))
     calls = min(steps, plan.exact or steps) // frame
-    found = compare(model, LongRun(streaming), plan, calls).values()
+    found = compare(
+        model, LongRun(streaming), plan, calls, offline=_compiled
+    ).values()
     return streaming, max(
         np.inf if isinstance(error, str) else error for error in found
     )

@@ -114,8 +114,8 @@ def check_apart(call: Call, axes: Axes, over: Iterable[int]) -> int:
     if axis in set(over):
         raise refused(
             call,
-            f"which works along axis {axis}, which is time, and so mixes the steps of "
-            "the whole sequence",
+            f"which works along axis {axis}, which is time, and so mixes the "
+            "steps of the whole sequence",
             "Let it work along the channels only, or convert the part of the "
             "model before it and use a causal layer in its place.",
         )
