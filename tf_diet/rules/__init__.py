@@ -30,6 +30,7 @@ from tf_diet.rules import (
     repeating,
     reshaping,
     slicing,
+    taking,
     tflite_forms,
     wrappers,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "repeating",
     "reshaping",
     "slicing",
+    "taking",
     "tflite_forms",
     "wrappers",
 ]

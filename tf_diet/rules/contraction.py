@@ -14,8 +14,9 @@ from tf_diet.graph.labels import Axis, Labels, Mask, Vector, take
 from tf_diet.graph.operation import Args, Kwargs, Operation
 from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
-from tf_diet.graph.timing import Axes, StepForm, refused
+from tf_diet.graph.timing import Axes, StepForm
 from tf_diet.rules.elementwise import constant
+from tf_diet.rules.in_time import carried
 from tf_diet.rules.outcomes import pinned
 
 Index = Hashable
@@ -204,7 +205,13 @@ class _ContractionRule(Rule):
             next(slots) if isinstance(given, Slot) else None
             for given in self.operands(bound(call))
         ]
-        return carried(call, terms, times, out)
+        return carried(
+            call,
+            [term.indices for term in terms],
+            [term.shape for term in terms],
+            times,
+            out,
+        )
 
     def arguments(
         self,
@@ -225,44 +232,6 @@ class _ContractionRule(Rule):
             for value, term in zip(self.operands(given), terms, strict=True)
         ]
         return tuple(operands), dict(given.get("kwargs", {}))
-
-
-def carried(
-    call: Call,
-    terms: Sequence[Term],
-    times: Sequence[int | None],
-    out: Sequence[Index],
-) -> StepForm:
-    """Returns where time goes in a sum of products.
-
-    Args:
-        call: the application.
-        terms: the operands.
-        times: the axis of time of each.
-        out: the indices of the result.
-
-    Raises:
-        StreamingError: time is summed over, or paired with itself.
-    """
-    found = {
-        term.indices[axis]
-        for term, axis in zip(terms, times, strict=True)
-        if axis is not None
-    }
-    index = found.pop()
-    meets = any(
-        index in term.indices and term.shape[term.indices.index(index)] != 1
-        for term, axis in zip(terms, times, strict=True)
-        if axis is None
-    )
-    if found or meets or index not in out:
-        raise refused(
-            call,
-            "which sums over time or pairs time steps, and so needs the whole "
-            "sequence",
-            "Let it work along the channels only.",
-        )
-    return StepForm(outputs=(list(out).index(index),))
 
 
 def _sliced(

@@ -18,6 +18,7 @@ from tf_diet.graph.labels import (
 from tf_diet.graph.operation import Args, Kwargs
 from tf_diet.graph.rule import Fresh, Signature
 from tf_diet.graph.rule_table import register_rule
+from tf_diet.graph.timing import Axes, StepForm, refused
 from tf_diet.rules.contraction import bind, bound
 from tf_diet.rules.convolution import Spatial, channels, other_axes, spatial
 from tf_diet.rules.elementwise import constant
@@ -30,6 +31,18 @@ class _Convolution(Spatial):
 
     made_along = -1
     multiples = ""
+
+    def in_time(self, call: Call, axes: Axes) -> StepForm:
+        """Raises StreamingError: the layers have step forms, not these.
+
+        Raises:
+            StreamingError: always.
+        """
+        raise refused(
+            call,
+            "whose kernel is an argument: it has no step form",
+            "Use the layer of keras.layers that does the same.",
+        )
 
     @abstractmethod
     def layout(self, call: Call, seen: Axis) -> Layout:

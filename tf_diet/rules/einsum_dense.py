@@ -14,9 +14,9 @@ from tf_diet.graph.rule import Fresh, Rule, Signature
 from tf_diet.graph.rule_table import register_rule
 from tf_diet.graph.timing import Axes, StepForm
 from tf_diet.rules.activation import mixing
-from tf_diet.rules.contraction import Index, Term, carried, contract, parse
+from tf_diet.rules.contraction import Index, Term, contract, parse
 from tf_diet.rules.copies import copied
-from tf_diet.rules.in_time import check_size
+from tf_diet.rules.in_time import carried, check_size
 
 
 @register_rule(keras.layers.EinsumDense)
@@ -67,14 +67,10 @@ class EinsumDenseRule(Rule):
         """Carries time with its index."""
         (seen, kernel), out = self.indices(call)
         layer = call.operation
-        blank = Labels.none(len(seen))
-        weights = Labels.none(len(kernel))
         form = carried(
             call,
-            [
-                Term(blank, call.input_specs[0].shape, seen),
-                Term(weights, tuple(layer.kernel.shape), kernel),
-            ],
+            [seen, kernel],
+            [call.input_specs[0].shape, tuple(layer.kernel.shape)],
             [axes[0], None],
             out,
         )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Step forms that several kinds of layers share."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import keras
 import numpy as np
@@ -122,3 +122,40 @@ def reshaped_form(
         together = asked // given
         return StepForm(outputs=(axis,), span=together, stride=together)
     raise refused(call, reason, advice)
+
+
+def carried(
+    call: Call,
+    indices: Sequence[Sequence[Hashable]],
+    shapes: Sequence[Sequence[int | None]],
+    times: Axes,
+    out: Sequence[Hashable],
+) -> StepForm:
+    """Returns where time goes in a sum of products.
+
+    Args:
+        call: the application.
+        indices: of the axes of each operand; those of one name run together.
+        shapes: of each operand.
+        times: the axis of time of each.
+        out: the indices of the result.
+
+    Raises:
+        StreamingError: time is summed over, or paired with itself.
+    """
+    given = list(zip(indices, shapes, times, strict=True))
+    found = {names[axis] for names, _, axis in given if axis is not None}
+    index = found.pop()
+    meets = any(
+        index in names and shape[list(names).index(index)] != 1
+        for names, shape, axis in given
+        if axis is None
+    )
+    if found or meets or index not in out:
+        raise refused(
+            call,
+            "which sums over time or pairs time steps, and so needs the whole "
+            "sequence",
+            "Let it work along the channels only.",
+        )
+    return StepForm(outputs=(list(out).index(index),))
