@@ -115,7 +115,7 @@ def test_a_model_is_profiled_on_the_way(dense):
     assert fit.embeddable
     assert fit.load is None
     assert fits(dense["int16x8"], "pico", **SOUND).real_time
-    assert fit.flash_needed == len(dense["int16x8"]) + 130_000
+    assert fit.flash_needed == len(dense["int16x8"].for_board()) + 130_000
 
 
 def test_a_board_of_ones_own(monkeypatch):

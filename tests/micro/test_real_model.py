@@ -180,4 +180,4 @@ def test_its_sketch_compiles(converted, compiled, tmp_path):
     )
     readme = (sketch / "README.md").read_text()
     assert all(op in readme for op in lite.ops)
-    assert f"{len(lite):,} bytes" in readme
+    assert f"{len(lite.for_board()):,} bytes" in readme

@@ -150,7 +150,7 @@ def fits(
         board,
         (1e3 * low, 1e3 * high),
         load,
-        needs.bytes + _RUNTIME_FLASH,
+        _file(needs, board) + _RUNTIME_FLASH,
         None if problem else _ram(needs, board),
         problem,
     )
@@ -195,6 +195,12 @@ def _problem(needs: Profile, board: Board) -> str:
         return needs.micro_problem or "TFLite Micro cannot run it"
     library = board.toolchain.operators if board.toolchain else ""
     return library_problem(needs.ops, needs.per_channel_dense, library)
+
+
+def _file(needs: Profile, board: Board) -> int:
+    if board.runtime == "LiteRT":
+        return needs.bytes
+    return needs.board_bytes or needs.bytes
 
 
 def _ram(needs: Profile, board: Board) -> int:

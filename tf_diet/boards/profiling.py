@@ -39,6 +39,8 @@ class Profile:
         sample_rate: samples of audio a second, or None.
         board_arena_bytes: a bound on the arena of a board with 32-bit
             pointers, by its library; "" stands for unknown ones.
+        board_bytes: size of the model as it is written for a board, without
+            names of inner tensors.
         per_channel_dense: whether integer matrix products have a scale for
             each channel, which the oldest library cannot apply.
     """
@@ -55,6 +57,7 @@ class Profile:
     hop: int | None = None
     sample_rate: int | None = None
     board_arena_bytes: Mapping[str, int] = field(default_factory=dict)
+    board_bytes: int | None = None
     per_channel_dense: bool = False
 
     @property
@@ -169,6 +172,7 @@ def profile(
                 for library in ("", *LIBRARIES)
             }
         ),
+        board_bytes=len(model.for_board()),
         per_channel_dense=per_channel_dense(model.data),
     )
 

@@ -18,7 +18,7 @@ Micro needs for the tensors of the model.
 from pathlib import Path
 from typing import Any
 
-from tf_diet.cli.models import check_model_file, load_model
+from tf_diet.cli.models import add_import, check_model_file, load_model
 from tf_diet.cli.parsing import add_json, add_list
 from tf_diet.errors import InputError
 
@@ -61,6 +61,7 @@ def add_arguments(parser: Any) -> None:
         action="store_true",
         help="compare every known board; without a model, list them",
     )
+    add_import(parser)
     add_json(parser, "the figures")
 
 
@@ -82,14 +83,12 @@ def run(args: Any) -> Any:
     path = Path(args.model)
     if path.suffix.lower() != ".tflite" or not path.is_file():
         _check(path)
-    model = _model(path, args.sample_rate)
+    model, hop, rate = _model(path, args)
     from tf_diet.boards.fit import fits, fits_all
     from tf_diet.boards.profiling import profile
     from tf_diet.report.boards import boards_table
 
-    measured = profile(
-        model, runs=args.runs, hop=args.hop, sample_rate=args.sample_rate
-    )
+    measured = profile(model, runs=args.runs, hop=hop, sample_rate=rate)
     print(measured)
     found = [fits(measured, board) for board in chosen]
     for fit in found:
@@ -126,21 +125,20 @@ def _check(path: Path) -> None:
     check_model_file(path)
 
 
-def _model(path: Path, sample_rate: int | None) -> Any:
-    """Returns a converted model, or the step of a Keras model of sequences."""
-    from tf_diet.audio.synthesis import Synthesizer
-    from tf_diet.convert.streaming import to_streaming
+def _model(path: Path, args: Any) -> tuple[Any, int | None, int | None]:
+    """Returns a converted model, and what is known of its sound."""
+    from tf_diet.convert.form import in_form
     from tf_diet.convert.tflite import to_tflite
     from tf_diet.convert.tflite_model import TFLiteModel
     from tf_diet.graph.show import describe, inspect
-    from tf_diet.models.ddsp_network import decoder
+    from tf_diet.models.deployment import deployable
 
     if path.suffix.lower() == ".tflite":
-        return TFLiteModel.load(path)
-    loaded = load_model(path)
+        return TFLiteModel.load(path), args.hop, args.sample_rate
+    loaded = load_model(path, args)
     print(describe(inspect(loaded)))
-    if any(isinstance(x, Synthesizer) for x in loaded.layers):
-        loaded = decoder(loaded)
-    if all(None not in x.shape[1:] for x in loaded.inputs):
-        return to_tflite(loaded)
-    return to_streaming(loaded, sample_rate=sample_rate)
+    part = deployable(loaded)
+    rate = args.sample_rate or part.sample_rate
+    form = in_form(part.model, sample_rate=rate)
+    print(form)
+    return to_tflite(form), args.hop or part.hop, rate

@@ -24,7 +24,7 @@ def of_model(
     check(hop, sample_rate)
     rate = sample_rate or getattr(model, "sample_rate", None)
     step = hop or getattr(model, "hop", None)
-    if step is None and sample_rate is None and rate is not None:
+    if step is None and rate is not None:
         # A step model of sound reads a sample a time step.
         step = getattr(model, "frame", None)
     if rate is not None and step is not None:
