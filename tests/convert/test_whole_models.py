@@ -170,7 +170,7 @@ def test_ends_that_share_a_tensor(runner, quantize):
     same, y = layers.Identity(name="same")(a), layers.Dense(2, name="y")(a)
     if quantize == "int16x8":
         unused = keras.Model([a, b], y)
-        with pytest.raises(ConversionError, match="'b' of .* is not used"):
+        with pytest.raises(ConversionError, match=r"'b' of .* is not used"):
             to_tflite(unused, quantize, {"a": X[0, :, :3], "b": X[0, :, :3]})
         y = y + layers.Dense(2)(b)
     model = keras.Model([a, b], [y, same, y])
