@@ -167,7 +167,13 @@ def _streamed(
         np.concatenate([piece[details.name] for piece in pieces])
         for details in model.free_inputs
     ]
-    chosen = np.array(_spread(int(ends[-1]), whole, BURST))
+    reached = []
+    for piece in pieces if model.states else ():
+        run.begin()
+        reached.append(run.reaches(piece))
+    # Calls where a state is at its extreme hold those of what it feeds.
+    far = np.concatenate(reached) if reached else np.zeros((int(ends[-1]), 0))
+    chosen = np.array(_spread(int(ends[-1]), whole, BURST, far))
     start = 0
     for piece, end in zip(pieces, ends, strict=True):
         run.begin()
@@ -187,22 +193,28 @@ def _evenly(count: int, most: int) -> list[int]:
     return [int(place) for place in places]
 
 
-def _spread(count: int, inputs: Sequence[Array], burst: int) -> list[int]:
-    """Returns which calls are taken: spread, and where inputs are extreme.
+def _spread(
+    count: int, inputs: Sequence[Array], burst: int, far: Array | None = None
+) -> list[int]:
+    """Returns which calls are taken: spread, and where numbers are extreme.
 
     Args:
         count: of all calls.
         inputs: the data of each input, (calls, ...).
         burst: calls in a row.
+        far: more numbers of each call, (calls, numbers): those at which one
+            of them is largest are taken too, and the one after.
     """
     places = _evenly(count, ENOUGH // burst) if count > ENOUGH else range(count)
     rows = [array.reshape(count, -1) for array in inputs if array.size]
     extreme = [int(row.max(axis=1).argmax()) for row in rows]
     extreme += [int(row.min(axis=1).argmin()) for row in rows]
-    return sorted(
-        {
-            min(place + i, count - 1)
-            for place in (*places, *extreme)
-            for i in range(burst)
-        }
-    )
+    taken = {
+        min(place + i, count - 1)
+        for place in (*places, *extreme)
+        for i in range(burst)
+    }
+    if far is not None and far.size:
+        largest = {int(place) for place in far.argmax(axis=0)}
+        taken |= largest | {min(place + 1, count - 1) for place in largest}
+    return sorted(taken)

@@ -11,6 +11,9 @@ from tf_diet import optional
 from tf_diet.arrays import Array
 from tf_diet.convert.streaming import StreamingModel
 
+# Channels of all states whose reach is watched.
+_CHANNELS = 256
+
 
 class FedBack:
     """Runs a step model over a sequence, its states fed back.
@@ -65,6 +68,16 @@ class FedBack:
         """
         return self._go_on(calls, 0, min(map(len, calls.values())))
 
+    def reaches(self, calls: Mapping[str, Array]) -> Array:
+        """Returns how far the states reach in every call.
+
+        Shapes:
+            (calls, numbers): the largest value of each of some channels of
+            every state, and the smallest with its sign turned.
+        """
+        self._go_on(calls, 0, min(map(len, calls.values())))
+        return self._reached
+
     def _go_on(
         self, calls: Mapping[str, Array], start: int, stop: int
     ) -> list[Array]:
@@ -72,7 +85,10 @@ class FedBack:
             self.tf.constant(calls[d.name][start:stop].astype(d.dtype), d.dtype)
             for d in self.model.free_inputs
         ]
-        made, states = self.advance(between, list(self.states.values()))
+        made, states, reached = self.advance(
+            between, list(self.states.values())
+        )
+        self._reached = reached.numpy()
         values = [state.numpy() for state in states]
         self.states = dict(zip(self.states, values, strict=True))
         return [array.numpy() for array in made]
@@ -85,27 +101,42 @@ class FedBack:
         shown = model.free_outputs
 
         def step(at: Any, *carried: Any) -> tuple[Any, ...]:
-            states, arrays = carried[: len(kept)], carried[len(kept) :]
+            reached, *rest = carried
+            states, arrays = rest[: len(kept)], rest[len(kept) :]
             given = dict(zip(kept, states, strict=True))
             given |= {i: c[at] for i, c in zip(free, calls, strict=True)}
             stored = [given[d.index] for d in model.inputs]
             made = keras.tree.flatten(model.step_model(stored, training=False))
-            after = (
+            after = [
                 tf.cast(tf.reshape(made[target], state.shape), state.dtype)
                 for (_, target), state in zip(model.states, states, strict=True)
-            )
+            ]
             written = (
                 array.write(at, made[d.index])
                 for array, d in zip(arrays, shown, strict=True)
             )
-            return (at + 1, *after, *written)
+            summary = reached.write(at, self._summary(after))
+            return (at + 1, summary, *after, *written)
 
         count = tf.shape(calls[0])[0]
         arrays = [
             tf.TensorArray(d.dtype, size=count, element_shape=d.shape)
             for d in shown
         ]
-        _, *after = tf.while_loop(
-            lambda at, *_: at < count, step, (0, *states, *arrays)
+        reached = tf.TensorArray("float32", size=count)
+        _, reached, *after = tf.while_loop(
+            lambda at, *_: at < count, step, (0, reached, *states, *arrays)
         )
-        return [a.stack() for a in after[len(kept) :]], after[: len(kept)]
+        made = [array.stack() for array in after[len(kept) :]]
+        return made, after[: len(kept)], reached.stack()
+
+    def _summary(self, states: Sequence[Any]) -> Any:
+        """Returns how far some channels of each state reach, in one vector."""
+        tf = self.tf
+        most = max(1, _CHANNELS // max(len(states), 1))
+        found = [tf.zeros((0,), "float32")]
+        for state in states:
+            rows = tf.cast(tf.reshape(state, (-1, state.shape[-1])), "float32")
+            rows = rows[:, :: -(-int(state.shape[-1]) // most)]
+            found += [tf.reduce_max(rows, 0), -tf.reduce_min(rows, 0)]
+        return tf.concat(found, 0)
