@@ -67,15 +67,32 @@ def compare(
     # Whole steps of every input.
     unit = lcm(*(t.hold for t in plan.inputs))
     calls = ceil(calls / unit) * unit
-    whole, sequences = [], {}
-    for tensor, details, timing in zip(
-        flat.inputs, streaming.free_inputs, plan.inputs, strict=True
-    ):
+    lengths = []
+    for tensor, timing in zip(flat.inputs, plan.inputs, strict=True):
         steps = int(timing.rate * streaming.frame * calls)
-        values = _random(rng, tensor, steps)
+        fixed = timing.timed and tensor.shape[1] is not None
+        lengths.append(int(tensor.shape[1]) if fixed else steps)
+    # A model of a fixed length may not fill its last frame.
+    held = [
+        int(length * t.hold / t.steps(streaming.frame))
+        for length, t in zip(lengths, plan.inputs, strict=True)
+        if t.timed
+    ]
+    calls = min([calls, *held])
+    filled = all(
+        int(t.rate * streaming.frame * calls) == length
+        for length, t in zip(lengths, plan.inputs, strict=True)
+        if t.timed
+    )
+    whole, sequences = [], {}
+    for tensor, details, timing, length in zip(
+        flat.inputs, streaming.free_inputs, plan.inputs, lengths, strict=True
+    ):
+        values = _random(rng, tensor, length)
+        steps = calls * timing.steps(streaming.frame)
         whole.append(values)
         sequences[details.name] = (
-            np.repeat(values, timing.hold, axis=1)[0]
+            np.repeat(values, timing.hold, axis=1)[0, :steps]
             if timing.timed
             else np.repeat(values, calls, axis=0)
         )
@@ -97,6 +114,7 @@ def compare(
             plan.outputs,
             strict=True,
         )
+        if filled or not timing.running
     }
 
 
