@@ -13,6 +13,7 @@ from tf_diet.errors import InputError
 from tf_diet.graph.labels import Labels
 from tf_diet.graph.rule import Rule, Signature
 from tf_diet.graph.rule_table import register_rule, registered, rule_for
+from tf_diet.graph.timing import StepForm
 from tf_diet.testing import assert_law, check_rule
 
 pytestmark = pytest.mark.slow
@@ -131,6 +132,20 @@ def test_a_function_is_a_rule():
 
     register_rule(Gain)(right)
     assert not rule_for(Gain()).pointwise_in_time
+
+
+def test_a_function_may_say_how_it_sees_time():
+    def in_time(call, axes):
+        return StepForm(outputs=axes, span=2, left=1)
+
+    @register_rule(Gain, in_time=in_time)
+    def rule(call, inputs, fresh):
+        return Signature([inputs[0]])
+
+    form = rule_for(Gain()).in_time(None, (1,))
+    assert (form.span, form.left, form.plain) == (2, 1, False)
+    with pytest.raises(InputError, match="Write a method in_time"):
+        register_rule(Gain, in_time=in_time)(OwnRule)
 
 
 class NoRule:

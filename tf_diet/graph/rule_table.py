@@ -95,12 +95,17 @@ def _instance(
                 f"Received: the class {rule.__name__}. Derive it from "
                 "tf_diet.Rule."
             )
-        if pointwise or timing:
+        if pointwise:
             raise InputError(
                 "A rule class says itself whether it is pointwise in time. "
-                f"Received: {rule.__name__} and "
-                f"{'in_time' if timing else 'pointwise_in_time=True'}. Write "
-                "pointwise_in_time = True, or a method in_time, in the class."
+                f"Received: {rule.__name__} and pointwise_in_time=True. Write "
+                "pointwise_in_time = True in the class."
+            )
+        if timing:
+            raise InputError(
+                "A rule class says itself how it sees time. Received: "
+                f"{rule.__name__} and in_time=. Write a method in_time in the "
+                "class."
             )
         return rule()
     if not callable(rule):
