@@ -68,8 +68,9 @@ def smallest_arena(data: bytes) -> int:
         if not found:
             raise ConversionError(
                 f"TFLite Micro cannot prepare the model in {enough:,} bytes. "
-                f"Received: {words}. Convert it with another quantize=, or "
-                "end the model before the operator that is named."
+                f"Received: {words}. Convert it with another quantize=, such "
+                "as 'wi8' or 'float32', or end the model before the operator "
+                "that is named."
             )
     return enough
 
@@ -90,4 +91,6 @@ def _search(
         answers[int(size)] = answer
     lines = done.stderr.decode("utf-8", "replace").split("\n")
     words = " | ".join([line.strip() for line in lines if line.strip()][-3:])
-    return [(a, s) for s, a in answers.items()], words or "no reason"
+    if done.returncode < 0:
+        words += f" (signal {-done.returncode} ended the process)"
+    return [(a, s) for s, a in answers.items()], words.strip() or "no reason"
