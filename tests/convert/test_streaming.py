@@ -179,6 +179,15 @@ def test_the_model_is_left_alone():
         np.testing.assert_array_equal(old, new)
 
 
+def test_running_the_step_model_leaves_the_weights_of_the_model():
+    x = keras.Input((None, 3), name="audio")
+    model = keras.Model(x, layers.Dense(2)(gru(layers.Dense(4)(x))))
+    sound = np.ones((1, 6, 3), "float32")
+    before = keras.ops.convert_to_numpy(model(sound))
+    to_streaming(model).run({"audio": sound[0]})
+    np.testing.assert_array_equal(model(sound), before)
+
+
 @pytest.mark.slow
 def test_a_sequential_model():
     model = keras.Sequential(

@@ -4,6 +4,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
+
 from tf_diet.errors import StreamingError
 from tf_diet.graph.operation import Operation, weights_of
 
@@ -37,7 +39,8 @@ def copied(
         for new, old in zip(
             weights_of(copy), weights_of(layer), strict=not changes
         ):
-            new.assign(old.value)
+            # JAX would keep one array for both, and give it up with either.
+            new.assign(keras.ops.copy(old.value))
     except (AttributeError, TypeError, ValueError) as error:
         raise StreamingError(
             f"The layer {layer.name!r} cannot be copied into a step model. "
