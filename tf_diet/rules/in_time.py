@@ -2,11 +2,13 @@
 """Step forms that several kinds of layers share."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from tf_diet.graph.calls import Call, Slot
+from tf_diet.graph.operation import Tensor
 from tf_diet.graph.timing import Axes, StepForm, axis_of_time, refused
 
 
@@ -159,3 +161,12 @@ def carried(
             "Let it work along the channels only.",
         )
     return StepForm(outputs=(list(out).index(index),))
+
+
+def repeated(x: Tensor, axis: int, times: int) -> Any:
+    """Repeats each step, by what a microcontroller has operators for."""
+    shape = [int(size) for size in x.shape]
+    apart = keras.ops.reshape(x, (*shape[: axis + 1], 1, *shape[axis + 1 :]))
+    joined = keras.ops.concatenate([apart] * times, axis=axis + 1)
+    shape[axis] *= times
+    return keras.ops.reshape(joined, shape)

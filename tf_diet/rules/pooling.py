@@ -15,6 +15,7 @@ from tf_diet.graph.rule_table import register_rule
 from tf_diet.graph.timing import Axes, StepForm, axis_of_time, refused
 from tf_diet.rules.convolution import channels, other_axes, spatial
 from tf_diet.rules.copies import copied
+from tf_diet.rules.in_time import repeated
 from tf_diet.rules.outcomes import pinned
 from tf_diet.rules.sliding import (
     channels_first,
@@ -216,6 +217,9 @@ class UpSamplingRule(_PlacingRule):
         state: Mapping[str, Tensor],
     ) -> tuple[Any, dict[str, Tensor]]:
         """Repeats the steps of one call."""
+        size = call.operation.size
+        if isinstance(size, int):
+            return repeated(args[0], 1, size), {}
         return call.operation(args[0]), {}
 
 
