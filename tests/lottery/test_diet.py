@@ -83,8 +83,20 @@ def figures(run):
     ]
 
 
-def test_every_round_removes_its_share_and_is_on_disk(tmp_path):
-    done = run(tmp_path / "run")
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """A run of three rounds; tests look at it and leave it alone."""
+    return run(tmp_path_factory.mktemp("three") / "run")
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """Likewise, of one round."""
+    return run(tmp_path_factory.mktemp("one") / "run", rounds=1)
+
+
+def test_every_round_removes_its_share_and_is_on_disk(three):
+    done = three
     lines = [t.line for t in done.tickets]
     assert [line.round for line in lines] == [0, 1, 2, 3]
     for number, line in enumerate(lines):
@@ -96,15 +108,14 @@ def test_every_round_removes_its_share_and_is_on_disk(tmp_path):
         assert net.count_params() == ticket.line.parameters
         error = net.evaluate(*held_out(2), verbose=0)
         assert error == pytest.approx(ticket.line.test_error)
-    assert (tmp_path / "run" / "run.json").exists()
+    assert (done.folder.folder / "run.json").exists()
     assert done.tickets[2].plan().widths["a"] == lines[1].widths["a"]
 
 
-def test_survivors_start_from_their_early_weights(tmp_path):
-    done = run(tmp_path / "run", rounds=1)
-    early = keras.models.load_model(tmp_path / "run" / "early_00.keras")
-    start = keras.models.load_model(tmp_path / "run" / "early_01.keras")
-    kept = done.tickets[1].plan().kept(early)
+def test_survivors_start_from_their_early_weights(one):
+    early = keras.models.load_model(one.folder.early_path(0))
+    start = keras.models.load_model(one.folder.early_path(1))
+    kept = one.tickets[1].plan().kept(early)
     assert int(start.optimizer.iterations) == 2 * 4
     for old, new in zip(early.weights, start.weights, strict=True):
         np.testing.assert_array_equal(
@@ -145,15 +156,15 @@ def test_survivors_keep_their_trained_weights(tmp_path, reset):
     assert int(start.optimizer.iterations) == steps
 
 
-def test_the_best_ticket_for_a_budget_has_the_least_error(tmp_path):
-    done = run(tmp_path / "run", rounds=2)
-    small = done.tickets[1:]
-    room = Budget(parameters=small[0].line.parameters)
-    least = min(small, key=lambda t: t.line.validation_error)
-    assert done.best(to=room).line == least.line
-    tight = Budget(parameters=small[1].line.parameters)
-    assert done.best(to=tight).line == small[1].line
-    with pytest.raises(InputError, match=r"round 2, comes to .*parameters"):
+def test_the_best_ticket_for_a_budget_has_the_least_error(three):
+    done = three
+    for number, ticket in enumerate(done.tickets):
+        # Each is smaller than the one before.
+        small = done.tickets[number:]
+        room = Budget(parameters=ticket.line.parameters)
+        least = min(small, key=lambda t: t.line.validation_error)
+        assert done.best(to=room).line == least.line
+    with pytest.raises(InputError, match=r"round 3, comes to .*parameters"):
         done.best(to=Budget(parameters=10))
     with pytest.raises(InputError, match="Pass one of them"):
         done.best(to=room, error_multiplier=1.0)
@@ -163,29 +174,29 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("when", [1, 2, 3])
-def test_killed_at_a_rounds_edge_and_resumed_is_the_unbroken_run(
-    tmp_path, monkeypatch, when
+def test_killed_at_every_rounds_edge_and_resumed_is_the_unbroken_run(
+    tmp_path, monkeypatch, three
 ):
-    whole = run(tmp_path / "whole")
     original = Rounds.next
+    for when in (1, 2, 3):
 
-    def dies(self):
-        if len(self.folder.rounds()) == when:
-            raise Killed
-        return original(self)
+        def dies(self, when=when):
+            if len(self.folder.rounds()) == when:
+                raise Killed
+            return original(self)
 
-    monkeypatch.setattr(Rounds, "next", dies)
-    with pytest.raises(Killed):
-        run(tmp_path / "broken")
+        monkeypatch.setattr(Rounds, "next", dies)
+        with pytest.raises(Killed):
+            run(tmp_path / "broken", resume=True)
+        assert len(Run.open(tmp_path / "broken").tickets) == when
     monkeypatch.setattr(Rounds, "next", original)
     resumed = run(tmp_path / "broken", resume=True)
-    assert figures(resumed) == figures(whole)
-    assert figures(Run.open(tmp_path / "broken")) == figures(whole)
+    assert figures(resumed) == figures(three)
+    assert figures(Run.open(tmp_path / "broken")) == figures(three)
 
 
-def test_another_criterion_takes_over_the_full_training(tmp_path):
-    first = run(tmp_path / "first", rounds=1)
+def test_another_criterion_takes_over_the_full_training(tmp_path, one):
+    first = one
     diet = LotteryDiet(ConstantRate(0.3, 1), criterion="random")
     second = diet.fit(
         model(),
@@ -200,8 +211,8 @@ def test_another_criterion_takes_over_the_full_training(tmp_path):
     assert figures(second)[1] != figures(first)[1]
 
 
-def test_best_is_the_smallest_that_is_good_enough(tmp_path):
-    done = run(tmp_path / "run")
+def test_best_is_the_smallest_that_is_good_enough(three):
+    done = three
     lines = [t.line for t in done.tickets]
     bound = 1.2 * lines[0].validation_error
     good = [x for x in lines if x.validation_error <= bound]
@@ -241,13 +252,13 @@ def test_run_ends_when_nothing_is_left_to_remove(tmp_path):
     assert set(done.tickets[-1].line.widths.values()) == {2}
 
 
-def test_folder_of_another_run_is_refused_and_the_difference_shown(tmp_path):
-    run(tmp_path / "run", rounds=1)
+def test_folder_of_another_run_is_refused_and_the_difference_shown(one):
+    folder = one.folder.folder
     with pytest.raises(RunFolderError, match="resume=True"):
-        run(tmp_path / "run", rounds=1)
+        run(folder, rounds=1)
     with pytest.raises(RunFolderError, match=r"seed: '0' there, '1' now"):
-        run(tmp_path / "run", rounds=1, resume=True, seed=1)
-    text = (tmp_path / "run" / "rounds.jsonl").read_text()
+        run(folder, rounds=1, resume=True, seed=1)
+    text = (folder / "rounds.jsonl").read_text()
     assert len([json.loads(line) for line in text.splitlines()]) == 2
 
 

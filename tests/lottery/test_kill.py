@@ -61,7 +61,7 @@ def whole(tmp_path_factory):
     """The run that is never killed, and how many moments it has."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         moments = Moments(monkeypatch)
-        run = small.fit(tmp_path_factory.mktemp("whole") / "run")
+        run = small.fit_kept(tmp_path_factory.mktemp("whole") / "run")
         return small.traces(run), moments.count
 
 
@@ -77,7 +77,7 @@ def test_killed_at_random_moments(tmp_path, monkeypatch, whole, seed):
         try:
             # Another process would draw other weights to begin with.
             net = small.model(seed=kills + 3)
-            run = small.fit(tmp_path / "run", net=net, resume=True)
+            run = small.fit_kept(tmp_path / "run", net=net, resume=True)
             break
         except Killed:
             kills += 1
@@ -91,7 +91,7 @@ SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import small_lottery as small
-small.fit(sys.argv[2], resume=True)
+small.fit_kept(sys.argv[2], resume=True)
 """
 
 
@@ -139,7 +139,7 @@ def test_interrupted_by_hand_finishes_the_step_and_says_how_to_go_on(
     assert process.returncode != 0
     assert "resume=True" in said
     assert (folder / "state_round_00.npz").exists()
-    small.fit(folder, resume=True)
+    small.fit_kept(folder, resume=True)
     assert small.traces(Run.open(folder)) == expected
 
 
@@ -147,7 +147,7 @@ def test_a_second_process_is_refused(tmp_path):
     folder = RunFolder(tmp_path / "run")
     with folder.locked():
         with pytest.raises(RunFolderError, match="Another process"):
-            small.fit(tmp_path / "run", resume=True)
+            small.fit_kept(tmp_path / "run", resume=True)
         assert [p.name for p in folder.folder.iterdir()] == [".lock"]
 
 
@@ -166,8 +166,8 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, whole):
     with monkeypatch.context() as patch:
         patch.setattr(keras.Model, "save", full)
         with pytest.raises(RunFolderError, match="disk is full"):
-            small.fit(tmp_path / "run")
-    resumed = small.fit(tmp_path / "run", resume=True)
+            small.fit_kept(tmp_path / "run")
+    resumed = small.fit_kept(tmp_path / "run", resume=True)
     assert small.traces(resumed) == expected
 
 
@@ -180,10 +180,10 @@ def test_data_that_makes_its_own_batches(tmp_path, monkeypatch, kind):
         moments.die(dies)
         x = DATA[kind]
         try:
-            runs.append(small.fit(tmp_path / name, x=x(), **settings))
+            runs.append(small.fit_kept(tmp_path / name, x=x(), **settings))
         except Killed:
             folder = tmp_path / name
-            runs.append(small.fit(folder, x=x(), resume=True, **settings))
+            runs.append(small.fit_kept(folder, x=x(), resume=True, **settings))
     whole, broken = map(small.traces, runs)
     assert whole == broken
 

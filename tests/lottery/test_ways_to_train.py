@@ -31,13 +31,17 @@ def broken_and_unbroken(tmp_path, make, **changes):
     """Returns a run that was not stopped, and one that was, twice."""
     settings = {"callbacks": [StopsOnce()], **changes}
     StopsOnce.left = 0
-    whole = small.fit(tmp_path / "whole", net=make(), **settings)
+    whole = small.fit_kept(tmp_path / "whole", net=make(), **settings)
     for batches in (5, 9):
         StopsOnce.left = batches
         with pytest.raises(Stop):
-            small.fit(tmp_path / "broken", net=make(), resume=True, **settings)
+            small.fit_kept(
+                tmp_path / "broken", net=make(), resume=True, **settings
+            )
     StopsOnce.left = 0
-    broken = small.fit(tmp_path / "broken", net=make(), resume=True, **settings)
+    broken = small.fit_kept(
+        tmp_path / "broken", net=make(), resume=True, **settings
+    )
     return whole, broken
 
 

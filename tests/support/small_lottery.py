@@ -49,7 +49,7 @@ def callbacks():
 
 
 def fit(folder, rounds=2, net=None, x=None, **changes):
-    """Runs the lottery; each batch leaves a state behind."""
+    """Runs the lottery."""
     made = {field.name for field in dataclasses.fields(LotteryDiet)}
     diet = {name: changes.pop(name) for name in made & set(changes)}
     settings = {
@@ -58,7 +58,6 @@ def fit(folder, rounds=2, net=None, x=None, **changes):
         "validation_data": data(1),
         "test_data": data(2),
         "callbacks": callbacks,
-        "checkpoint_seconds": 0.0,
         **changes,
     }
     return LotteryDiet(
@@ -73,6 +72,11 @@ def fit(folder, rounds=2, net=None, x=None, **changes):
         folder=folder,
         **settings,
     )
+
+
+def fit_kept(folder, **changes):
+    """Runs the lottery so that each batch leaves a state behind."""
+    return fit(folder, checkpoint_seconds=0.0, **changes)
 
 
 def traces(run):
