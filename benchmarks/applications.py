@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The law on every architecture of keras.applications, as a table.
+"""Equivalence on every architecture of keras.applications, as a table.
 
 Run `PYTHONPATH=tests/support python benchmarks/applications.py`; it goes on
 where it stopped and writes docs/results/applications.jsonl and .md. Each model
@@ -31,7 +31,7 @@ from tf_diet.testing import law_error, random_inputs, randomise
 RATES = (0.1, 0.5, 0.9, 0.99)
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "results"
 LARGER = {"Inception": 75, "Xception": 71}
-# The law's bound in float32.
+# The bound of equivalence in float32.
 BOUND = 1e-5
 
 
@@ -119,7 +119,7 @@ def in_double(function: Callable, *arguments: Any) -> Any:
 def table(rows: list[dict]) -> str:
     """Returns the page."""
     lines = [
-        "# The law on keras.applications",
+        "# Equivalence on keras.applications",
         "",
         "Largest difference between trimmed and masked outputs, relative to "
         "the largest output, float32, at "
@@ -152,7 +152,7 @@ def table(rows: list[dict]) -> str:
         lines += [
             "",
             "Hundreds of random layers on end blow a rounding up. Where "
-            "float32 is off by more than 1e-5, here is what the law comes to "
+            "float32 is off by more than 1e-5, here is what the error comes to "
             "in float64, and beside each how far the masked model's own output "
             "moves when its inputs move to the next float:",
             "",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The law on thousands of random graphs, a chunk at a time.
+"""Equivalence on thousands of random graphs, a chunk at a time.
 
 Run `PYTHONPATH=tests/support nice -n 19 python benchmarks/random_graphs.py`; it
 goes on where it stopped. Graph n is `strategies.seeded(n)` on every machine.
@@ -127,7 +127,7 @@ def page(chunks: list[dict]) -> str:
         ("last chunk", chunks[-1]["date"]),
     ]
     lines = [
-        "# The law on random graphs",
+        "# Equivalence on random graphs",
         "",
         "Written by `benchmarks/random_graphs.py`. Each graph has random",
         "weights, statistics and inputs and loses random units at a rate of",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The law, for us and for owners of custom layers.
+"""Equivalence of trimmed models, for us and for owners of custom layers.
 
 A trimmed model computes what the full model computes with its dead units at
-zero. `assert_law` checks that on any model, with every weight, bias and
+zero. `assert_equivalent` checks that on any model, with every weight, bias and
 statistic drawn at random, since fresh ones hide most mistakes.
 """
 
@@ -16,12 +16,14 @@ from tf_diet.graph.build import build
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.parts import parts
 from tf_diet.pruning.trim import trim
-from tf_diet.pruning.verify import TOLERANCE, law_error, random_inputs
+from tf_diet.pruning.verify import TOLERANCE, equivalence_error, random_inputs
 
 __all__ = [
     "TOLERANCE",
+    "assert_equivalent",
     "assert_law",
     "check_rule",
+    "equivalence_error",
     "law_error",
     "random_inputs",
     "random_kept",
@@ -79,7 +81,7 @@ def random_kept(
     return kept
 
 
-def assert_law(
+def assert_equivalent(
     model: keras.Model,
     *,
     rate: float = 0.5,
@@ -87,7 +89,7 @@ def assert_law(
     x: Any = None,
     tolerance: float | None = None,
 ) -> ChannelGraph:
-    """Raises AssertionError unless the law holds on a model.
+    """Raises AssertionError unless a model and its trimmed copy are equivalent.
 
     Args:
         model: its weights are redrawn in place.
@@ -104,7 +106,7 @@ def assert_law(
     graph = build(model)
     kept = random_kept(graph, rate, seed)
     inputs = random_inputs(model, seed) if x is None else x
-    error = law_error(model, kept, inputs, graph)
+    error = equivalence_error(model, kept, inputs, graph)
     bound = tolerance or TOLERANCE[keras.config.floatx()]
     if not error <= bound:
         raise AssertionError(
@@ -125,7 +127,7 @@ def assert_law(
 def check_rule(
     layer: keras.Layer, *input_shapes: tuple[int | None, ...]
 ) -> None:
-    """Raises AssertionError unless the law holds through and around a layer.
+    """Raises AssertionError unless models with a layer can be trimmed.
 
     The layer is put between two Dense layers, so that both what it makes and
     what reaches it are trimmed.
@@ -144,4 +146,9 @@ def check_rule(
     outputs = keras.layers.Dense(3)(keras.tree.flatten(middle)[0])
     model = keras.Model(inputs, outputs)
     for seed, rate in enumerate((0.3, 0.6, 0.9)):
-        assert_law(model, rate=rate, seed=seed)
+        assert_equivalent(model, rate=rate, seed=seed)
+
+
+# What these were called before.
+assert_law = assert_equivalent
+law_error = equivalence_error

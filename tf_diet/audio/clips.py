@@ -39,7 +39,7 @@ class Settings:
 
     @property
     def samples(self) -> int:
-        """Of a clip; it ends with a whole frame of either kind."""
+        """How many a clip has; it ends with a whole frame of either kind."""
         whole = int(np.lcm(self.hop, self.mel_hop))
         asked = int(self.seconds * self.sample_rate)
         return asked // whole * whole if asked >= whole else asked

@@ -39,7 +39,7 @@ class ChannelGraph:
         groups: the removable units.
         barriers: the operations without a rule.
         pinned: the units that must stay, with the reason.
-        inexact: the units that may go only at the price of the law.
+        inexact: the units that may go only by giving up equivalence.
         variables: every weight by its path.
         axes: the labels of each axis of each weight.
         labels: the labels of each tensor, by key.

@@ -111,11 +111,11 @@ class Options:
     """What a channel graph is built with.
 
     Args:
-        exact: pin what can be removed only at the price of the law, such as
+        exact: pin what can be removed only by giving up equivalence, such as
             channels that LayerNormalization takes statistics over.
         ties: names of groups that live and die together, unit by unit.
         probe: let channels through unknown operations without weights that
-            pass the law on random data.
+            prove equivalent on random data.
     """
 
     exact: bool = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The law on random data, for unknown operations without weights."""
+"""Equivalence on random data, for unknown operations without weights."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _REFUSALS = (TypeError, ValueError, RuntimeError, ArithmeticError, IndexError)
 
 
 def passes(call: Call, inputs: Sequence[Labels]) -> list[Labels] | None:
-    """Returns output labels of an unknown operation that obeys the law.
+    """Returns output labels of an unknown operation, if models stay equivalent.
 
     The operation is taken to pass its last axis through. It is run on random
     data, once with some channels at zero and once without them; what stays
@@ -30,7 +30,7 @@ def passes(call: Call, inputs: Sequence[Labels]) -> list[Labels] | None:
 
     Returns:
         The labels of the outputs, or None: the operation has weights, has
-        units on another axis, cannot run, or breaks the law.
+        units on another axis, cannot run, or is not equivalent.
     """
     seen = [x.channels for x in inputs if x.channels is not None]
     if own_variables(call.operation) or not seen:

@@ -26,10 +26,10 @@ def inspect(
 
     Args:
         model: a Keras model; it is not touched.
-        exact: leave alone what can shrink only at the price of the law, as
+        exact: leave alone what can shrink only by giving up equivalence, as
             `Limits(exact=...)` does.
         probe: let channels through unknown operations without weights that
-            pass the law on random data.
+            prove equivalent on random data.
 
     Raises:
         UnsupportedModelError: the model cannot be walked.

@@ -38,11 +38,11 @@ class Line(Protocol):
 
     @property
     def flops(self) -> int:
-        """Of one call."""
+        """Floating-point operations of one call."""
 
     @property
     def disk_bytes(self) -> int:
-        """Of a float32 `.tflite` file, about."""
+        """About how large a float32 `.tflite` file is."""
 
     @property
     def ram_bytes(self) -> int:
@@ -50,7 +50,7 @@ class Line(Protocol):
 
     @property
     def validation_error(self) -> float:
-        """After training."""
+        """Error on the validation data after training."""
 
 
 class Schedule(ABC):

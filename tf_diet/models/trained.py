@@ -106,7 +106,7 @@ class Trained:
 
     @property
     def config(self) -> Any:
-        """Of the sizes before any pruning."""
+        """The configuration, with the sizes before any pruning."""
         return self.family.config(**self.facts["config"])
 
     @property

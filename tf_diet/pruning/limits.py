@@ -65,10 +65,10 @@ class Limits:
             this. A group that cannot lose so many stays whole, whatever its
             width; so does one that is narrower.
         tie: tuples of names of layers that lose the same units.
-        exact: leave alone what can shrink only at the price of the law, such
+        exact: leave alone what can shrink only by giving up equivalence, such
             as channels that LayerNormalization takes statistics over.
         probe: let channels through unknown operations without weights that
-            pass the law on random data.
+            prove equivalent on random data.
     """
 
     keep: Pick | Sequence[Pick] = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The masked model: the right-hand side of the law.
+"""The masked model: what a trimmed model must be equivalent to.
 
 A trimmed model must compute what the full model computes when everything that
 is dead is zero: the dead slices of every weight *and* the dead channels of

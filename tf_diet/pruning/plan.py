@@ -62,7 +62,7 @@ class PruningPlan:
         not_reached: says that less goes than was asked for; empty when the
             goal is reached.
         options: what the graph was built with.
-        inexact: units that the law is not promised for once some of them go.
+        inexact: units without a promise of equivalence once some of them go.
         spent: for each bound of a budget, what the trimmed model costs.
         constants: the weights that no rate counts, by path, each with its
             number of elements; `tf_diet.plan` says which they are.
@@ -184,12 +184,17 @@ class PruningPlan:
         return rows(name, going, score, scaled, held_by)
 
     @property
-    def lawful(self) -> bool:
+    def exact(self) -> bool:
         """Whether the trimmed model computes what the masked one does."""
         return all(
             len(self.kept_units[i.name]) == self.widths[i.name]
             for i in self.inexact
         )
+
+    @property
+    def lawful(self) -> bool:
+        """Returns `exact`, which it was called before."""
+        return self.exact
 
     def graph(self, model: keras.Model) -> ChannelGraph:
         """Returns the channel graph of a model that this plan fits.
@@ -346,8 +351,8 @@ class PruningPlan:
             for i in self.inexact
             if len(self.kept_units[i.name]) < self.widths[i.name]
         ]
-        if not self.lawful:
-            lines.append("the law is not promised for this plan: retrain")
+        if not self.exact:
+            lines.append("equivalence is not promised for this plan: retrain")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -89,7 +89,7 @@ def verify(
         )
     worst = int(np.argmax(errors)) if errors else 0
     error = errors[worst] if errors else 0.0
-    if not plan.lawful:
+    if not plan.exact:
         logging.warning(
             "the plan gives up equivalence (Limits(exact=False)), which is "
             "therefore not promised: outputs differ by %.2g",
@@ -177,7 +177,7 @@ def _apart(full: list[Array], small: list[Array]) -> list[float]:
     return errors
 
 
-def law_error(
+def equivalence_error(
     model: keras.Model,
     kept: Mapping[str, ArrayLike],
     x: Any,
