@@ -356,5 +356,5 @@ def _unknown(call: Call) -> StreamingError:
     return StreamingError(
         f"The layer {call.path!r} has no step form. Received: {kind}, for "
         f"which there is no rule: {reason}. Register one with a step method, "
-        "or convert the part of the model before it."
+        "or leave it out of the model and compute it before."
     )
