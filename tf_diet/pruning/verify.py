@@ -11,19 +11,17 @@ from numpy.typing import ArrayLike
 
 from tf_diet.arrays import Array
 from tf_diet.errors import PlanError
-from tf_diet.graph.calls import Call, TensorSpec, Walk, replay
+from tf_diet.graph.calls import Call, Walk, replay
 from tf_diet.graph.channels import ChannelGraph
 from tf_diet.graph.composite import sublayers
 from tf_diet.graph.forward import unchanged, unlisted_states
 from tf_diet.graph.labels import Mask
 from tf_diet.graph.operation import Args, Kwargs, variables_of
 from tf_diet.graph.walk import walk
+from tf_diet.pruning.input_sizes import USUAL, filled, open_sizes
 from tf_diet.pruning.mask import Masked
 from tf_diet.pruning.plan import PruningPlan
 from tf_diet.pruning.trim import trim
-
-# What unknown sizes become: so many steps that no output is left empty.
-_SIZES = (12, 64, 256)
 
 TOLERANCE = {
     "float64": 1e-10,
@@ -131,19 +129,8 @@ def _expected(
     """
     if drawn_for is None:
         return _masked_outputs(masked, alive, x), x
-    for size in _SIZES:
-        x = random_inputs(drawn_for, size=size)
-        try:
-            full = _masked_outputs(masked, alive, x)
-        except Exception:
-            # A backend may say anything of a sequence shorter than a kernel.
-            if size == _SIZES[-1]:
-                raise
-            continue
-        # No step may be left of one, whose mean is not a number.
-        if all(y.size and np.isfinite(y).all() for y in full):
-            break
-    return full, x
+    x = random_inputs(drawn_for)
+    return _masked_outputs(masked, alive, x), x
 
 
 def _untrained_outputs(model: keras.Model, x: Any) -> list[Array]:
@@ -211,7 +198,7 @@ def _masked_outputs(masked: Masked, alive: Mask, x: Any) -> list[Array]:
 
 
 def random_inputs(
-    model: keras.Model, seed: int = 0, batch: int = 2, size: int = _SIZES[0]
+    model: keras.Model, seed: int = 0, batch: int = 2, size: int | None = None
 ) -> Any:
     """Draws inputs that fit a model.
 
@@ -219,7 +206,8 @@ def random_inputs(
         model: the model.
         seed: of the draw.
         batch: how many samples, where the model does not say.
-        size: what other unknown sizes become.
+        size: what other unknown sizes become; where left out, 12 or, if the
+            model gives nothing for that, enough.
 
     Returns:
         Arrays in the structure of the model's inputs: normally distributed,
@@ -227,17 +215,20 @@ def random_inputs(
     """
     rng = np.random.default_rng(seed)
 
-    def draw(tensor: TensorSpec) -> Array:
-        first, *others = tensor.shape
-        shape = [first or batch, *(size if n is None else n for n in others)]
+    walked = walk(model)
+    sizes = open_sizes(walked) if size is None else {}
+
+    def draw(key: int) -> Array:
+        tensor = walked.tensors[key]
+        first, open_size = tensor.shape[0], sizes.get(key, size or USUAL)
+        shape = [first or batch, *filled(tensor, open_size)]
         if "int" in str(tensor.dtype):
             # An embedding may know two classes and no more.
             return rng.integers(0, 2, shape)
         return rng.normal(size=shape).astype(str(tensor.dtype))
 
-    walked = walk(model)
     return keras.tree.map_structure(
-        lambda slot: draw(walked.tensors[slot.key]), walked.input_structure
+        lambda slot: draw(slot.key), walked.input_structure
     )
 
 
