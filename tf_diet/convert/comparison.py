@@ -141,7 +141,7 @@ def _steps(
     fed_back = fed_back or FedBack(model)
     fed_back.begin()
     made = fed_back.outputs(calls)
-    runner = LiteRTRunner(lite, model.frame)
+    runner = LiteRTRunner(lite)
     count = min(map(len, calls.values()))
     rows = [
         runner.step({name: x[i] for name, x in calls.items()})

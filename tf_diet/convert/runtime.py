@@ -24,7 +24,8 @@ class LiteRTRunner(StepRunner):
 
     Args:
         model: a converted model, or the bytes of one.
-        frame: time steps in one call.
+        frame: time steps in one call; what the file says, or 1, when left
+            out.
         threads: CPU threads.
 
     Raises:
@@ -35,7 +36,10 @@ class LiteRTRunner(StepRunner):
     runtime = "LiteRT"
 
     def __init__(
-        self, model: TFLiteModel | bytes, frame: int = 1, threads: int = 1
+        self,
+        model: TFLiteModel | bytes,
+        frame: int | None = None,
+        threads: int = 1,
     ) -> None:
         self.model = _model(model)
         interpreter = optional.require("ai_edge_litert.interpreter", "convert")
@@ -62,6 +66,7 @@ class LiteRTRunner(StepRunner):
                 self._interpreter.get_output_details(),
             )
         )
+        frame = frame or self.model.frame or 1
         super().__init__(self.model.inputs, self.model.outputs, frame)
 
     def invoke(self, stored: Sequence[Array]) -> list[Array]:
@@ -80,7 +85,8 @@ class MicroRunner(StepRunner):
 
     Args:
         model: a converted model, or the bytes of one.
-        frame: time steps in one call.
+        frame: time steps in one call; what the file says, or 1, when left
+            out.
         arena_bytes: memory for its tensors; ample when left out.
 
     Raises:
@@ -93,7 +99,7 @@ class MicroRunner(StepRunner):
     def __init__(
         self,
         model: TFLiteModel | bytes,
-        frame: int = 1,
+        frame: int | None = None,
         arena_bytes: int | None = None,
     ) -> None:
         self.model = _model(model)
@@ -112,6 +118,7 @@ class MicroRunner(StepRunner):
             self._interpreter = micro.runtime.Interpreter.from_bytes(
                 self.model.data, arena_size=arena
             )
+        frame = frame or self.model.frame or 1
         super().__init__(self.model.inputs, self.model.outputs, frame)
 
     def invoke(self, stored: Sequence[Array]) -> list[Array]:

@@ -183,9 +183,8 @@ def _named(
         "quantize": {"class_name": how[0], "config": how[1].settings}
     }
     if isinstance(model, StreamingModel):
-        facts["frame"] = model.frame
-        facts["sample_rate"] = model.sample_rate
-        facts["hop"] = model.hop
+        for fact in ("frame", "sample_rate", "hop", "latency", "steps"):
+            facts[fact] = getattr(model, fact)
     data = finished(data, names, lowered.output_names, facts)
     inputs, outputs = flatbuffer.signature(data)
     data = flatbuffer.unify_scales(data, state_pairs(inputs, outputs))

@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class TFLiteModel:
         frame: time steps in one call, where that is known.
         sample_rate: samples of audio a second, where that is known.
         hop: samples of audio that one call stands for, where that is known.
+        latency: by how many time steps the outputs of a step lag behind
+            those of the model of whole sequences.
         fidelity: how far it is from Keras, measured when it was converted;
             None for a file of another tool.
     """
@@ -42,6 +44,7 @@ class TFLiteModel:
     frame: int | None = None
     sample_rate: int | None = None
     hop: int | None = None
+    latency: int = 0
     fidelity: Fidelity | None = None
 
     @classmethod
@@ -62,6 +65,11 @@ class TFLiteModel:
         told = facts.get("fidelity")
         if told:
             told = Fidelity(**{**told, "clipped": tuple(told["clipped"])})
+        steps = facts.get("steps") or {}
+        inputs, outputs = (
+            tuple(replace(d, steps=steps.get(d.name)) for d in details)
+            for details in (inputs, outputs)
+        )
         return cls(
             data,
             facts.get("quantize", {}).get("class_name", quantize),
@@ -71,6 +79,7 @@ class TFLiteModel:
             facts.get("frame"),
             facts.get("sample_rate"),
             facts.get("hop"),
+            facts.get("latency") or 0,
             told,
         )
 
