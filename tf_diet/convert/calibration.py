@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tf_diet.arrays import Array
-from tf_diet.convert.fed_back import FedBack
+from tf_diet.convert.fed_back import FedBack, runner_of
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.data.inputs import Inputs, check_finite
 from tf_diet.data.reader import MOST_BYTES, MOST_EXAMPLES, batches
@@ -65,14 +65,15 @@ def calls_of(
     """
     recordings, runner = [], None
     if isinstance(model, StreamingModel):
-        recordings, runner = (
-            list(_sequences(model, calibration)),
-            FedBack(model),
-        )
-        found = list(_streamed(model, recordings, runner))
+        recordings = list(_sequences(model, calibration))
+        runner = runner_of(model)
+        # Quantizations that need them are there on TensorFlow alone.
+        found = []
+        if runner is not None:
+            found = list(_streamed(model, recordings, runner))
     else:
         found = _calls(model, calibration)
-    if not found:
+    if not found and not recordings:
         raise InputError(
             f"{WHAT} is empty. Received: no step. Pass about 1,000 steps of "
             "real input."

@@ -9,7 +9,7 @@ import numpy as np
 from tf_diet import optional
 from tf_diet.arrays import Array
 from tf_diet.convert.calibration import Calibration
-from tf_diet.convert.fed_back import FedBack
+from tf_diet.convert.fed_back import outputs_over, runner_of
 from tf_diet.convert.fidelity import Fidelity, differences
 from tf_diet.convert.lowering import Lowered
 from tf_diet.convert.runtime import LiteRTRunner
@@ -137,10 +137,11 @@ def _steps(
         }
     else:
         calls = _loudest(calibration.recordings)
-    fed_back = calibration.runner if calibration else None
-    fed_back = fed_back or FedBack(model)
-    fed_back.begin()
-    made = fed_back.outputs(calls)
+    fed_back = calibration.runner if calibration else runner_of(model)
+    if fed_back is None:
+        # A call at a time takes long.
+        calls = {name: x[:_CALLS] for name, x in calls.items()}
+    made = outputs_over(model, calls, fed_back)
     runner = LiteRTRunner(lite)
     count = min(map(len, calls.values()))
     rows = [

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""TensorFlow's converter: from a function of tensors to TFLite bytes."""
+"""From a function of tensors to TFLite bytes, by the backend's converter.
+
+On TensorFlow that is its own, on JAX LiteRT's.
+"""
 
 import re
 from typing import Any
@@ -7,11 +10,12 @@ from typing import Any
 import keras
 
 from tf_diet import optional
-from tf_diet.convert import flatbuffer
+from tf_diet.convert import flatbuffer, stablehlo_converter
 from tf_diet.convert.captured_output import captured
 from tf_diet.convert.lowering import Lowered
 from tf_diet.convert.quantization import Quantization, Samples
 from tf_diet.errors import ConversionError, DietError
+from tf_diet.extensions import quantizations
 
 
 def convert(
@@ -31,12 +35,18 @@ def convert(
     Raises:
         ConversionError: TFLite cannot represent the model.
     """
-    tf = _tensorflow()
+    by_jax = keras.backend.backend() == "jax"
+    if by_jax:
+        _check_on_jax(quantization, name)
+    tf = None if by_jax else _tensorflow()
     with captured():
         try:
-            converter = _set_up(tf, lowered, quantization)
-            quantization.set_up(converter, samples)
-            data = bytes(converter.convert())
+            if tf is None:
+                data = stablehlo_converter.convert(lowered)
+            else:
+                converter = _set_up(tf, lowered, quantization)
+                quantization.set_up(converter, samples)
+                data = bytes(converter.convert())
             data = quantization.finish(data, samples)
         except DietError:
             raise
@@ -46,13 +56,28 @@ def convert(
     return data
 
 
-def _tensorflow() -> Any:
-    if keras.backend.backend() != "tensorflow":
+def _check_on_jax(quantization: Quantization, name: str) -> None:
+    if quantization.by_tensorflow:
+        others = [
+            other
+            for other in quantizations.names()
+            if not getattr(quantizations.get(other), "by_tensorflow", True)
+        ]
         raise ConversionError(
-            "Conversion to TFLite traces the model with TensorFlow. "
-            f"Received: the Keras backend {keras.backend.backend()!r}. Save "
-            "the model as .keras, and load and convert it in a process with "
-            "KERAS_BACKEND=tensorflow."
+            f"The quantization {name!r} is done by TensorFlow. Received: the "
+            "Keras backend 'jax'. Save the model as .keras and convert it in "
+            "a process with KERAS_BACKEND=tensorflow, or take one of: "
+            f"{', '.join(others)}."
+        )
+
+
+def _tensorflow() -> Any:
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ConversionError(
+            "A model is converted on TensorFlow or on JAX. Received: the "
+            f"Keras backend {backend!r}. Save the model as .keras, and load "
+            "and convert it in a process with KERAS_BACKEND=tensorflow."
         )
     return optional.require("tensorflow", extra="convert")
 
@@ -104,7 +129,11 @@ def _refused(model: str, quantize: str, error: Exception) -> ConversionError:
 
 def _check_order(data: bytes, lowered: Lowered) -> None:
     inputs, outputs = flatbuffer.signature(data)
-    names = [spec.name.split(":")[0] for spec in inputs]
+    # Each converter adds something of its own.
+    names = [
+        spec.name.split(":")[0].removeprefix("serving_default_")
+        for spec in inputs
+    ]
     wanted = [_place(index) for index in range(len(lowered.arguments))]
     if names != wanted or len(outputs) != len(lowered.output_names):
         raise ConversionError(

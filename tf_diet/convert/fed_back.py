@@ -140,3 +140,37 @@ class FedBack:
             rows = rows[:, :: -(-int(state.shape[-1]) // most)]
             found += [tf.reduce_max(rows, 0), -tf.reduce_min(rows, 0)]
         return tf.concat(found, 0)
+
+
+def outputs_over(
+    model: StreamingModel, calls: Mapping[str, Array], fed_back: FedBack | None
+) -> list[Array]:
+    """Returns what comes out of a step model over calls, from zero states.
+
+    Args:
+        model: the step model; its own states are left alone.
+        calls: of the inputs that are no states, (calls, *shape) by name.
+        fed_back: runs them at once; a call at a time where there is none.
+
+    Shapes:
+        (calls, *shape of the output) each, in the order of outputs.
+    """
+    if fed_back is not None:
+        fed_back.begin()
+        return fed_back.outputs(calls)
+    other = StreamingModel(model.step_model, model.frame, steps=model.steps)
+    rows = [
+        other.step({name: x[at] for name, x in calls.items()})
+        for at in range(min(map(len, calls.values())))
+    ]
+    return [
+        np.stack([np.reshape(row[d.name], d.shape) for row in rows])
+        for d in model.free_outputs
+    ]
+
+
+def runner_of(model: StreamingModel) -> FedBack | None:
+    """Returns what runs many calls at once; on TensorFlow alone."""
+    if keras.backend.backend() == "tensorflow":
+        return FedBack(model)
+    return None

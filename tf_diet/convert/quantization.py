@@ -31,11 +31,14 @@ class Quantization:
             that is worse is refused.
         integer: layers compute with integers, which needs forms of some
             layers that keep their ranges apart.
+        by_tensorflow: TensorFlow's converter does it, which is there on
+            Keras' TensorFlow backend alone.
     """
 
     needs_data: ClassVar[bool] = False
     tolerance: ClassVar[float] = 0.5
     integer: ClassVar[bool] = False
+    by_tensorflow: ClassVar[bool] = False
 
     def set_up(self, converter: Any, samples: Samples | None) -> None:
         """Sets up TensorFlow's converter, before it runs.
@@ -94,6 +97,7 @@ class _Function(Quantization):
 
     function: SetUp
     integer: ClassVar[bool] = True
+    by_tensorflow: ClassVar[bool] = True
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -122,6 +126,7 @@ class Float16(Quantization):
     """
 
     tolerance: ClassVar[float] = 0.05
+    by_tensorflow: ClassVar[bool] = True
 
     def set_up(self, converter: Any, samples: Samples | None) -> None:
         """Asks for 16-bit weights."""
@@ -139,6 +144,8 @@ class DynamicRange(Quantization):
     data. TFLite Micro cannot run it. Weights of fewer than 1,024 numbers
     stay floats.
     """
+
+    by_tensorflow: ClassVar[bool] = True
 
     def set_up(self, converter: Any, samples: Samples | None) -> None:
         """Asks for the converter's default."""
@@ -160,6 +167,7 @@ class _Integer(Quantization):
     per_channel_dense: bool = False
     needs_data: ClassVar[bool] = True
     integer: ClassVar[bool] = True
+    by_tensorflow: ClassVar[bool] = True
     dtype: ClassVar[str] = "int8"
     operators: ClassVar[str] = "TFLITE_BUILTINS_INT8"
 
