@@ -142,6 +142,16 @@ def test_custom_layers_and_losses_are_imported(tmp_path, capsys):
     code, text = run(capsys, *argv, tmp_path / "more", "--quantize", "int8")
     assert code == 2
     assert "converted already" in text
+    np.savez(tmp_path / "d.npz", x=np.eye(3), y=np.arange(3))
+    code, text = run(
+        capsys,
+        *("profile", tmp_path / "out" / "own_float32.tflite", "--runs", 5),
+        *("--data", tmp_path / "d.npz", "--json", tmp_path / "figures.json"),
+    )
+    assert code == 0, text
+    assert "accuracy 100.00% over 3 examples" in text
+    facts = json.loads((tmp_path / "figures.json").read_text())
+    assert facts["evaluation"]["value"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ Micro needs for the tensors of the model.
 from pathlib import Path
 from typing import Any
 
+from tf_diet.cli.data import add_data, read_data
 from tf_diet.cli.models import add_import, check_model_file, load_model
 from tf_diet.cli.parsing import add_json, add_list
 from tf_diet.errors import InputError
@@ -62,6 +63,12 @@ def add_arguments(parser: Any) -> None:
         help="compare every known board; without a model, list them",
     )
     add_import(parser)
+    add_data(
+        parser,
+        "also measure accuracy (targets that are classes) or mean squared "
+        "error in LiteRT on this: an .npz file with x and y, or a function "
+        "that returns them",
+    )
     add_json(parser, "the figures")
 
 
@@ -90,6 +97,7 @@ def run(args: Any) -> Any:
 
     measured = profile(model, runs=args.runs, hop=hop, sample_rate=rate)
     print(measured)
+    good = _evaluated(model, args)
     found = [fits(measured, board) for board in chosen]
     for fit in found:
         print(fit)
@@ -107,7 +115,18 @@ def run(args: Any) -> Any:
         }
         for fit in found
     ]
-    return {**plain(measured), "boards": verdicts}
+    return {**plain(measured), "evaluation": plain(good), "boards": verdicts}
+
+
+def _evaluated(model: Any, args: Any) -> Any:
+    """Returns how good a converted model is at its task, if that is asked."""
+    if not args.data:
+        return None
+    from tf_diet.convert.evaluation import evaluate
+
+    found = evaluate(model, read_data(args.data, args.model))
+    print(f"{'on the data':<22}{found}")
+    return found
 
 
 def _check(path: Path) -> None:

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
 from .fidelity import Fidelity as Fidelity
 from .fidelity import QuantizationWarning as QuantizationWarning
 from .form import Form as Form
