@@ -11,8 +11,10 @@ import yaml
 from pages import FENCE, ROOT, SHELL, blocks, commands, pages, use
 from run_notebooks import digest, run
 
+from tf_diet import extensions
 from tf_diet.cli import app
 from tf_diet.progress import logged
+from tf_diet.registry import Registry
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +24,19 @@ NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", "utf-8")
 EXTRAS = set(SETUP["options.extras_require"])
+
+
+@pytest.fixture(autouse=True)
+def registries_as_they_were():
+    """What a page registers is not there for the tests after it."""
+    found = [r for r in vars(extensions).values() if isinstance(r, Registry)]
+    before = [(registry, dict(registry._entries)) for registry in found]
+    yield
+    for registry, entries in before:
+        # What ships may have been imported meanwhile, which is done once.
+        shipped = registry._entries.items()
+        entries |= {n: e for n, e in shipped if n in registry.shipped}
+        registry._entries = entries
 
 
 def name(page):
