@@ -38,6 +38,10 @@ HEADS = {
     "minimum": lambda h: layers.Minimum()([h, 0.2 * h]),
     "square": lambda h: ops.square(h),
     "negative": lambda h: -h,
+    "sum of one channel": lambda h: h[..., :4] + layers.Dense(1)(h),
+    "one channel beside another": lambda h: layers.Add()(
+        [layers.Dense(1)(h), h[..., :1]]
+    ),
     "layer normalization": lambda h: layers.LayerNormalization()(h),
     "over two axes": lambda h: layers.LayerNormalization(axis=(1, 2))(h),
     "prelu": lambda h: layers.PReLU(shared_axes=[1])(h),

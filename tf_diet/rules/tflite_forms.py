@@ -181,6 +181,22 @@ def negative(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
     return args[0] * -1.0 if integer else None
 
 
+@register_tflite_form("ops.Add", keras.layers.Add)
+def added(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
+    """The sum of sequences of one channel, by the backend's own operator.
+
+    Keras 3.15 (`backend.tensorflow.numpy.add`) takes numbers of the shape
+    (1, n, 1) for a bias of n channels on axis 1, which the converter refuses.
+    """
+    operands = keras.tree.flatten(args)
+    shapes = [tuple(getattr(x, "shape", ())) for x in operands]
+    kinds = {str(getattr(x, "dtype", "")) for x in operands}
+    alike = len(kinds) == 1 and all(len(shape) == 3 for shape in shapes)
+    if not alike or 1 not in [shape[2] for shape in shapes]:
+        return None
+    return sum(operands[1:], start=operands[0])
+
+
 @register_tflite_form("ops.Maximum", keras.layers.Maximum)
 def maximum(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
     """B + relu(a - b): the operator takes the range of its first operand."""
