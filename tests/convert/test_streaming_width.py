@@ -82,6 +82,23 @@ def test_converted_to_tflite(name):
     assert np.abs(got.reshape(wanted.shape) - wanted).max() < 1e-5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("quantize", "bound"), [("int8", 0.1), ("int16x8", 0.01)]
+)
+@pytest.mark.filterwarnings("ignore:.* as int8. error:UserWarning")
+def test_attention_keeps_its_scores_in_integers(quantize, bound):
+    case = CASES["Causal attention over a bounded past"]
+    streaming = to_streaming(
+        built("Causal attention over a bounded past"),
+        case.frame,
+        **case.settings,
+    )
+    x = np.random.default_rng(0).normal(size=(2, 600, 4)).astype("float32")
+    lite = to_tflite(streaming, quantize, x)
+    assert lite.fidelity.rms_error < bound
+
+
 # Random causal graphs: each kind makes a sequence of another.
 
 

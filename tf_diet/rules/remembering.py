@@ -15,8 +15,9 @@ from tf_diet.graph.timing import Axes, StepForm, check_apart, refused
 from tf_diet.rules.contraction import bind, bound
 from tf_diet.rules.copies import copied
 
-# Added to the scores of what is not to be seen.
-_UNSEEN = -1e9
+# The score of what is not to be seen: nothing beside any score above -80 that
+# is seen, and near enough for integers to hold both.
+_UNSEEN = -100.0
 
 
 class Remembering(Rule):
@@ -125,7 +126,8 @@ class Remembering(Rule):
         ahead = np.arange(past + steps) - np.arange(steps)[:, None]
         seen = ((ahead >= 0) & (ahead <= past)).astype("float32")
         there = keras.ops.reshape(found["seen"], (1, 1, 1, past + steps))
-        scores = scores + (1.0 - there * seen[None, None]) * _UNSEEN
+        seen = there * seen[None, None]
+        scores = scores * seen + (1.0 - seen) * _UNSEEN
         weights = keras.ops.softmax(scores, axis=-1)
         mixed = keras.ops.einsum("bhts,bshd->bthd", weights, found["values"])
         return parts["output"](mixed), after
