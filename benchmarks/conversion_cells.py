@@ -150,6 +150,9 @@ def _streamed(
         else:
             streamed = to_streaming(model)
             row["stream"] = {}
+            if not streamed.states:
+                # It has no time.
+                return None
     except DietError as error:
         row["stream"] = {"refused": short(error)}
         return None
@@ -283,7 +286,7 @@ def _micro(lite: TFLiteModel, subject: Subject) -> dict[str, Any]:
     """Returns how far TFLite Micro is from LiteRT, and the arenas."""
     board = TFLiteModel.from_bytes(lite.for_board())
     try:
-        check_runs(board)
+        check_runs(lite)
         micro = MicroRunner(board)
     except DietError as error:
         return {"refused": short(error)}

@@ -109,6 +109,18 @@ def test_micro_gives_the_same_without_inner_names(head, quantize):
         np.testing.assert_allclose(micro, one, rtol=0, atol=room)
 
 
+@pytest.mark.parametrize("runner", [LiteRTRunner, MicroRunner])
+def test_large_constants_are_in_the_model(runner):
+    """litert-quantizer puts more than 256 KiB behind it."""
+    x = keras.Input((600,), name="x")
+    model = keras.Model(x, layers.Dense(500)(x))
+    lite = to_tflite(model, "wi8")
+    assert 3e5 < len(lite.for_board()) < 3.1e5
+    values = np.random.default_rng(0).normal(size=(1, 600)).astype("float32")
+    (got,) = runner(lite).step({"x": values}).values()
+    np.testing.assert_allclose(got, model(values), atol=0.05)
+
+
 def test_nothing_of_the_model_changes():
     model = net(HEADS["two ways"])
     nodes = [len(layer._inbound_nodes) for layer in model.layers]

@@ -95,7 +95,19 @@ def without_inner_names(data: bytes) -> bytes:
 
 
 def _unpacked(data: bytes) -> Any:
-    return schema().ModelT.InitFromObj(root(data))
+    """Returns a model as objects, all of its constants among them.
+
+    litert-quantizer (0.11) writes constants of more than 256 KiB behind the
+    model, where TFLite Micro does not look.
+    """
+    model = schema().ModelT.InitFromObj(root(data))
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(
+                data, np.uint8, buffer.size, buffer.offset
+            )
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def _part_outputs(model: Any, graph: Any) -> None:
