@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from tf_diet.convert import in_form, quantization, tensor_errors
+from tf_diet.convert import (
+    flatbuffer,
+    in_form,
+    quantization,
+    tensor_errors,
+)
 from tf_diet.convert.fidelity import QuantizationWarning
 from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.tflite import to_tflite
@@ -119,6 +124,18 @@ def test_large_constants_are_in_the_model(runner):
     values = np.random.default_rng(0).normal(size=(1, 600)).astype("float32")
     (got,) = runner(lite).step({"x": values}).values()
     np.testing.assert_allclose(got, model(values), atol=0.05)
+
+
+@pytest.mark.slow
+def test_zeros_have_a_scale():
+    """LiteRT ended the process at sums of what never was but zero."""
+    x = keras.Input((16, 4), name="x")
+    h = layers.Bidirectional(layers.GRU(3, return_sequences=True))(x)
+    data = np.random.default_rng(0).normal(size=(60, 16, 4))
+    lite = to_tflite(keras.Model(x, h), "int16x8", data)
+    assert lite.fidelity.rms_error < LIMITS["int16x8"]
+    _, scales = flatbuffer.tensor_names(lite.data)
+    assert min(scales.values()) > 1e-30
 
 
 def test_nothing_of_the_model_changes():

@@ -195,6 +195,17 @@ class _Amender:
     def scale(self, key: int) -> Any:
         return self.graph.Tensors(key).Quantization().ScaleAsNumpy()
 
+    def is_unset(self, key: int) -> bool:
+        """Says whether small integers have one scale, and it is none."""
+        tensor = self.graph.Tensors(key)
+        quantization = tensor.Quantization()
+        small = _names("TensorType")[tensor.Type()] in ("INT8", "INT16")
+        if not small or quantization is None:
+            return False
+        scaled = quantization.ScaleLength() == 1
+        tiny = np.finfo(np.float32).tiny
+        return scaled and not quantization.Scale(0) >= tiny
+
     def buffers_shared(self, key: int) -> bool:
         buffer = self.graph.Tensors(key).Buffer()
         others = [
@@ -263,6 +274,29 @@ def unify_scales(data: bytes, pairs: Sequence[tuple[int, int]]) -> bytes:
         if all(amender.can_rescale(key) for key in changed):
             for key in changed:
                 amender.rescale(key, scale)
+    return bytes(amender.buffer)
+
+
+def with_scales(data: bytes) -> bytes:
+    """Gives a scale to the integers that have none, since all were zero.
+
+    TensorFlow 2.21 leaves it unset (0, or whatever the memory held), and
+    LiteRT ends the process at a sum of such numbers. Any scale fits zeros:
+    they get the largest of the tensors beside them.
+
+    Args:
+        data: the model.
+    """
+    amender = _Amender(data)
+    _, known = tensor_names(data)
+    tiny = float(np.finfo(np.float32).tiny)
+    for key in range(amender.graph.TensorsLength()):
+        users = amender.users.get(key, [])
+        if not amender.is_unset(key) or any(map(amender.bias, users)):
+            continue
+        beside = {k for o in users for k in (*o.inputs, *o.outputs)}
+        scales = [known[k] for k in beside if known.get(k, 0.0) >= tiny]
+        amender.scale(key)[0] = max(scales, default=2.0**-15)
     return bytes(amender.buffer)
 
 

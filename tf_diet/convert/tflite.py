@@ -187,5 +187,6 @@ def _named(
             facts[fact] = getattr(model, fact)
     data = finished(data, names, lowered.output_names, facts)
     inputs, outputs = flatbuffer.signature(data)
+    data = flatbuffer.with_scales(data)
     data = flatbuffer.unify_scales(data, state_pairs(inputs, outputs))
     return TFLiteModel.from_bytes(data)
