@@ -50,6 +50,7 @@ HEADS = {
     "layer normalization": lambda h: layers.LayerNormalization()(h),
     "over two axes": lambda h: layers.LayerNormalization(axis=(1, 2))(h),
     "prelu": lambda h: layers.PReLU(shared_axes=[1])(h),
+    "elu": lambda h: layers.ELU(0.5)(layers.Dense(4, "elu")(h)),
     "gelu": lambda h: layers.Dense(4, "gelu")(h),
     "gelu operation": lambda h: ops.gelu(h),
     "hard swish": lambda h: layers.Activation("hard_swish")(h),

@@ -45,8 +45,14 @@ def softplus(x: Any) -> Any:
     return positive + ops.log(1.0 + ops.exp((positive + negative) * -1.0))
 
 
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """relu(x) + alpha (exp(-relu(-x)) - 1); ELU has no 16-bit form."""
+    return ops.relu(x) + alpha * (ops.exp(ops.relu(x * -1.0) * -1.0) - 1.0)
+
+
 # Of models that compute with integers.
 _ACTIVATIONS: dict[Any, Callable[[Any], Any]] = {
+    keras.activations.elu: elu,
     keras.activations.gelu: gelu,
     keras.activations.hard_silu: hard_silu,
     keras.activations.softplus: softplus,
@@ -143,6 +149,12 @@ def prelu(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
     positive = ops.relu(x)
     slopes = ops.convert_to_tensor(call.operation.alpha)
     return positive + slopes * (x - positive)
+
+
+@register_tflite_form("ops.Elu", keras.layers.ELU)
+def elu_operation(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
+    """By an exponential of what is below zero, for integers."""
+    return elu(args[0], float(call.operation.alpha)) if integer else None
 
 
 @register_tflite_form("ops.Gelu")
