@@ -42,7 +42,7 @@ OUTPUTS = {
     "train": "--out",
     "generate": "--out",
 }
-DATA = ("prune", "convert", "train", "evaluate")
+DATA = ("prune", "convert", "train", "evaluate", "profile")
 RESUME = ("demo", "lottery", "sweep", "train")
 OVERWRITE = (*RESUME, "prune", "runs", "convert", "render-notes", "generate")
 NAMES = [module.__name__.rpartition(".")[2] for module in app.COMMANDS]

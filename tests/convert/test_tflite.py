@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import pytest
 
-from tf_diet.convert import flatbuffer, quantization
+from tf_diet.convert import converter, flatbuffer, quantization
+from tf_diet.convert.lowering import lower
 from tf_diet.convert.runtime import LiteRTRunner, MicroRunner
 from tf_diet.convert.streaming import StreamingModel
 from tf_diet.convert.tflite import to_tflite
@@ -273,9 +274,12 @@ def test_what_tflite_lacks():
 
 
 def test_other_backends_are_told_what_to_do(streaming, monkeypatch):
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(ConversionError, match=r"'jax'.*KERAS_BACKEND"):
-        to_tflite(streaming)
+    lite = to_tflite(streaming)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(ConversionError, match=r"'torch'.*KERAS_BACKEND"):
+        converter.convert(
+            lower(streaming), quantization.Float32(), None, lite.quantize
+        )
 
 
 def test_bytes_of_something_else():

@@ -73,7 +73,7 @@ def calls_of(
             found = list(_streamed(model, recordings, runner))
     else:
         found = _calls(model, calibration)
-    if not found and not recordings:
+    if not found and (runner or not any(map(_length, recordings))):
         raise InputError(
             f"{WHAT} is empty. Received: no step. Pass about 1,000 steps of "
             "real input."
