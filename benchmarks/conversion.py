@@ -94,6 +94,9 @@ def main() -> int:
         "--only", action="append", metavar="NAME", help="these alone"
     )
     parser.add_argument("--quick", action="store_true", help="a few, roughly")
+    parser.add_argument(
+        "--page", action="store_true", help="only write the page, of what is"
+    )
     parser.add_argument("--fresh", action="store_true", help="start again")
     parser.add_argument(
         "--limit", type=float, default=300, help="seconds for each"
@@ -113,7 +116,9 @@ def main() -> int:
     if options.fresh:
         for name in names:
             kept(name, options.quick).unlink(missing_ok=True)
-    wrong = all_apart(names, options.quick, options.limit)
+    wrong: list[str] = []
+    if not options.page:
+        wrong = all_apart(names, options.quick, options.limit)
     rows, missing = [], []
     for name in known:
         path = kept(name, options.quick)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One architecture of `conversion.py`: converted, run, weighed and timed."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -127,10 +128,14 @@ def measure(name: str, quick: bool = False) -> dict[str, Any]:
         forms |= _pruned(model, subject, row, streamed)
     row["cells"] = {
         q: _cells(forms, q, subject)
-        for q in (("float32", "int8") if quick else (*MICRO, *LITERT))
+        for q in (("float32", "int8") if quick else MICRO)
     }
+    for quantize in () if quick else LITERT:
+        full = {"full": forms["full"]}
+        row["cells"][quantize] = _cells(full, quantize, subject, 0.0)
     if other is not None and not quick:
         row["other"] = _cells({"full": other}, "float32", subject, 0.0)
+    row["load"] = os.getloadavg()[0]
     return row
 
 
@@ -205,7 +210,7 @@ def _cells(
     forms: Mapping[str, Any],
     quantize: str,
     subject: Subject,
-    seconds: float = 0.3,
+    seconds: float = 0.2,
 ) -> dict[str, Any]:
     """Returns one quantization: a row for each stage that there is."""
     cells, lites = {}, {}

@@ -45,9 +45,9 @@ def page(rows: Sequence[Row], missing: Sequence[str]) -> str:
             "kernels for them.",
             '- "no" stands for a refusal, with its reason [below](#refused).',
             "- Times are medians on one thread, the full and the pruned model "
-            "in turn, while another architecture was measured on the other "
-            "core. TFLite Micro runs its reference kernels, which boards "
-            "replace: its times are good for ratios.",
+            "in turn, while another architecture was measured beside it (load "
+            f"of the machine: {_load(rows)}). TFLite Micro runs its reference "
+            "kernels, which boards replace: its times are good for ratios.",
             "",
             "## Whole models",
             "",
@@ -72,6 +72,14 @@ def page(rows: Sequence[Row], missing: Sequence[str]) -> str:
             "",
         ]
     )
+
+
+def _load(rows: Sequence[Row]) -> str:
+    loads = sorted(row["load"] for row in rows)
+    if not loads:
+        return "-"
+    middle = loads[len(loads) // 2]
+    return f"{middle:.1f} in the median, {loads[-1]:.1f} at most"
 
 
 def _not_run(missing: Sequence[str]) -> list[str]:
