@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Real inputs, states included, from which integer ranges are taken."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -26,21 +27,29 @@ MOST_RUN = 50_000
 MOST_IN_A_ROW = 20_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calibration:
     """Real calls of a model.
 
     Args:
-        steps: the inputs of about 1,000 calls, each in the model's order,
-            states included.
+        find: finds `steps`. Of a step model that is a run over all data, which
+            quantizations that need no ranges do not wait for.
         recordings: of a step model, the calls of whole sequences, (calls,
             *shape) by name of the input; empty for others.
         runner: of a step model, which traces it once.
     """
 
-    steps: list[list[Array]]
+    find: Callable[[], list[list[Array]]]
     recordings: list[dict[str, Array]]
     runner: FedBack | None = None
+
+    @cached_property
+    def steps(self) -> list[list[Array]]:
+        """The inputs of about 1,000 calls, each in the model's order.
+
+        States are among them.
+        """
+        return self.find()
 
 
 def calls_of(
@@ -63,22 +72,31 @@ def calls_of(
         InputError: nothing is there, or it has the wrong shape, or it is not
             finite.
     """
-    recordings, runner = [], None
     if isinstance(model, StreamingModel):
         recordings = list(_sequences(model, calibration))
         runner = runner_of(model)
-        # Quantizations that need them are there on TensorFlow alone.
-        found = []
-        if runner is not None:
-            found = list(_streamed(model, recordings, runner))
+        found = Calibration(
+            partial(_steps, model, recordings, runner), recordings, runner
+        )
+        empty = not any(map(_length, recordings))
     else:
-        found = _calls(model, calibration)
-    if not found and (runner or not any(map(_length, recordings))):
+        found = Calibration(partial(list, _calls(model, calibration)), [])
+        empty = not found.steps
+    if empty:
         raise InputError(
             f"{WHAT} is empty. Received: no step. Pass about 1,000 steps of "
             "real input."
         )
-    return Calibration(found, recordings, runner)
+    return found
+
+
+def _steps(
+    model: StreamingModel,
+    recordings: Sequence[Mapping[str, Array]],
+    runner: FedBack | None,
+) -> list[list[Array]]:
+    """Returns none on JAX, where no quantization needs them."""
+    return [] if runner is None else list(_streamed(model, recordings, runner))
 
 
 def _calls(model: keras.Model, calibration: Any) -> list[list[Array]]:

@@ -41,7 +41,7 @@ def measure(
     Raises:
         ConversionError: LiteRT cannot run the converted model.
     """
-    if isinstance(model, StreamingModel) and model.states:
+    if isinstance(model, StreamingModel):
         names, wanted, got, shown = _steps(model, lite, calibration)
     else:
         names, wanted, got, shown = _calls(lowered, lite, calibration)

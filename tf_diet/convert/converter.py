@@ -12,7 +12,8 @@ import keras
 from tf_diet import optional
 from tf_diet.convert import flatbuffer, stablehlo_converter
 from tf_diet.convert.captured_output import captured
-from tf_diet.convert.lowering import Lowered
+from tf_diet.convert.flatbuffer_writing import SIGNATURE
+from tf_diet.convert.lowering import Lowered, place
 from tf_diet.convert.quantization import Quantization, Samples
 from tf_diet.errors import ConversionError, DietError
 from tf_diet.extensions import quantizations
@@ -90,7 +91,7 @@ def _set_up(tf: Any, lowered: Lowered, quantization: Quantization) -> Any:
     # Keras model would have its signature sorted by name.
     function = tf.function(step, autograph=False).get_concrete_function(
         *(
-            tf.TensorSpec(argument.shape, argument.dtype, _place(index))
+            tf.TensorSpec(argument.shape, argument.dtype, place(index))
             for index, argument in enumerate(lowered.arguments)
         )
     )
@@ -111,10 +112,6 @@ def _check_loops(lowered: Lowered, graph: Any) -> None:
             )
 
 
-def _place(index: int) -> str:
-    return f"input_{index:03d}"
-
-
 def _refused(model: str, quantize: str, error: Exception) -> ConversionError:
     words = " ".join(str(error).split()) or type(error).__name__
     # TensorFlow's own account is pages of its call stack: keep the names.
@@ -131,10 +128,9 @@ def _check_order(data: bytes, lowered: Lowered) -> None:
     inputs, outputs = flatbuffer.signature(data)
     # Each converter adds something of its own.
     names = [
-        spec.name.split(":")[0].removeprefix("serving_default_")
-        for spec in inputs
+        spec.name.split(":")[0].removeprefix(f"{SIGNATURE}_") for spec in inputs
     ]
-    wanted = [_place(index) for index in range(len(lowered.arguments))]
+    wanted = [place(index) for index in range(len(lowered.arguments))]
     if names != wanted or len(outputs) != len(lowered.output_names):
         raise ConversionError(
             f"The converter changed the inputs or outputs of "

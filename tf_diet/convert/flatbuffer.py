@@ -44,7 +44,8 @@ def schema() -> Any:
 
 
 @cache
-def _names(enumeration: str) -> dict[int, str]:
+def names(enumeration: str) -> dict[int, str]:
+    """Returns the names of an enumeration of the format by number."""
     values = vars(getattr(schema(), enumeration))
     return {v: k for k, v in values.items() if not k.startswith("_")}
 
@@ -74,7 +75,7 @@ def _details(tensor: Any, index: int) -> TensorDetails:
             int(n)
             for n in (tensor.ShapeAsNumpy() if tensor.ShapeLength() else ())
         ),
-        dtype=_names("TensorType")[tensor.Type()].lower(),
+        dtype=names("TensorType")[tensor.Type()].lower(),
         scale=float(quantization.Scale(0)) if scaled else 0.0,
         zero_point=(
             int(quantization.ZeroPoint(0))
@@ -109,7 +110,7 @@ def operations(data: bytes) -> tuple[Operation, ...]:
             operator = graph.Operators(place)
             code = model.OperatorCodes(operator.OpcodeIndex())
             kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-            name = _names("BuiltinOperator")[kind]
+            name = names("BuiltinOperator")[kind]
             if name == "CUSTOM":
                 name = code.CustomCode().decode("utf-8")
             inputs, outputs = (
@@ -127,37 +128,6 @@ def operations(data: bytes) -> tuple[Operation, ...]:
     return tuple(found)
 
 
-def multiply_accumulates(data: bytes) -> int:
-    """Counts the products of matrix products and convolutions in one call."""
-    graph = root(data).Subgraphs(0)
-
-    def shape(key: int) -> list[int]:
-        tensor = graph.Tensors(key)
-        return tensor.ShapeAsNumpy().tolist() if tensor.ShapeLength() else []
-
-    def products(operation: Operation) -> int:
-        made = prod(shape(operation.outputs[0]))
-        source, weights = (shape(key) for key in operation.inputs[:2])
-        match operation.name:
-            case "FULLY_CONNECTED":
-                return prod(source) * weights[0]
-            case "BATCH_MATMUL":
-                return made * source[-1]
-            case "CONV_2D":
-                return made * prod(weights[1:])
-            case "DEPTHWISE_CONV_2D":
-                return made * prod(weights[1:3])
-            case _:
-                # TRANSPOSE_CONV: every input meets the whole kernel.
-                return prod(shape(operation.inputs[2])) * prod(weights[:3])
-
-    return sum(
-        products(operation)
-        for operation in operations(data)
-        if operation.name in _MULTIPLYING
-    )
-
-
 def constants(data: bytes) -> int:
     """Counts the weights, biases and other stored numbers of a model."""
     model = root(data)
@@ -170,7 +140,7 @@ def constants(data: bytes) -> int:
     total = 0
     for key in range(graph.TensorsLength()):
         tensor = graph.Tensors(key)
-        kind = _names("TensorType")[tensor.Type()]
+        kind = names("TensorType")[tensor.Type()]
         # Other integers are shapes, axes and slices.
         number = kind in ("FLOAT32", "INT8", "INT16") or key in biases
         if number and model.Buffers(tensor.Buffer()).DataLength():
@@ -199,7 +169,7 @@ class _Amender:
         """Says whether small integers have one scale, and it is none."""
         tensor = self.graph.Tensors(key)
         quantization = tensor.Quantization()
-        small = _names("TensorType")[tensor.Type()] in ("INT8", "INT16")
+        small = names("TensorType")[tensor.Type()] in ("INT8", "INT16")
         if not small or quantization is None:
             return False
         scaled = quantization.ScaleLength() == 1

@@ -88,6 +88,11 @@ class Lowered:
         return list(keras.tree.flatten(self.model(given, training=False)))
 
 
+def place(index: int) -> str:
+    """Returns what an input is called while it is converted: names in order."""
+    return f"input_{index:03d}"
+
+
 def lower(
     model: StreamingModel | keras.Model,
     *,

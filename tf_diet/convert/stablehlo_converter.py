@@ -10,11 +10,11 @@ from typing import Any
 import keras
 
 from tf_diet import optional
-from tf_diet.convert.lowering import Lowered
+from tf_diet.convert.flatbuffer_writing import SIGNATURE
+from tf_diet.convert.lowering import Lowered, place
 from tf_diet.errors import ConversionError
 
 _EXTRA = "convert-jax"
-_SIGNATURE = "serving_default"
 
 
 def convert(lowered: Lowered) -> bytes:
@@ -45,8 +45,8 @@ def convert(lowered: Lowered) -> bytes:
         module = ir.Module.parse(text)
         bindings.set_signature(
             _main(module),
-            _SIGNATURE,
-            [f"input_{at:03d}" for at in range(len(shapes))],
+            SIGNATURE,
+            [place(at) for at in range(len(shapes))],
             [f"output_{at:03d}" for at in range(len(lowered.output_names))],
         )
         bindings.run_convert_to_tfl_passes(

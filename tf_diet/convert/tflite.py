@@ -81,12 +81,12 @@ def to_tflite(
     real = None
     if calibration is not None:
         real = calls_of(model.model, calibration)
-    lite, lowered = _converted(model, quantize, real)
+    how = quantization.resolve(quantize)
+    lite, lowered = _converted(model, how, real)
     found = comparison.measure(model.model, lowered, lite, real)
     blame = ""
     if real is not None and found.rms_error > fidelity.NOTABLE:
         blame = blamed(_errors(model, lite, real))
-    how = quantization.resolve(quantize)
     fidelity.judge(found, lowered.name, how, blame)
     return lite.told({"fidelity": asdict(found)})
 
@@ -116,29 +116,31 @@ def tensor_errors(
     if not isinstance(model, Form):
         model = in_form(model)
     real = calls_of(model.model, data)
-    lite, _ = _converted(model, quantize, real)
+    lite, _ = _converted(model, quantization.resolve(quantize), real)
     return _errors(model, lite, real)
 
 
 def _errors(
     model: Form, lite: TFLiteModel, real: Calibration
 ) -> list[TensorError]:
-    plain, _ = _converted(model, "float32", real)
+    plain, _ = _converted(model, quantization.resolve("float32"), real)
     return compare_tensors(plain, lite, real.steps)
 
 
 def _converted(
-    form: Form, quantize: Any, real: Calibration | None
+    form: Form,
+    named: tuple[str, quantization.Quantization],
+    real: Calibration | None,
 ) -> tuple[TFLiteModel, Lowered]:
     """Converts without a look at how good the result is."""
-    name, how = quantization.resolve(quantize)
+    name, how = named
     lowered = lower(form.model, integer=how.integer, shapes=form.shapes)
     samples = None if real is None else _samples(real)
     if how.needs_data:
         quantization.needed(samples, name)
         _check_moving(real, lowered)
     data = converter.convert(lowered, how, samples, name)
-    return _named(data, lowered, form.model, (name, how)), lowered
+    return _named(data, lowered, form.model, named), lowered
 
 
 def _check_moving(calibration: Calibration | None, lowered: Lowered) -> None:

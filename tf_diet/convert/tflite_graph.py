@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from math import prod
 from typing import Any
 
@@ -93,12 +92,6 @@ class Graph:
     outputs: tuple[Tensor, ...]
 
 
-@cache
-def _names(enumeration: str) -> dict[int, str]:
-    values = vars(getattr(flatbuffer.schema(), enumeration))
-    return {v: k for k, v in values.items() if not k.startswith("_")}
-
-
 def read(data: bytes) -> tuple[Graph, ...]:
     """Returns the graphs of a TFLite file, the model's own first.
 
@@ -142,7 +135,7 @@ def _tensor(model: Any, tensor: Any, key: int) -> Tensor:
             int(n)
             for n in (tensor.ShapeAsNumpy() if tensor.ShapeLength() else ())
         ),
-        _names("TensorType")[tensor.Type()].lower(),
+        flatbuffer.names("TensorType")[tensor.Type()].lower(),
         buffer.DataAsNumpy().tobytes() if buffer.DataLength() else b"",
         bool(tensor.IsVariable()),
         0 if scales is None else int(scales.ScaleLength()),
@@ -156,7 +149,7 @@ def _operators(
         operator = graph.Operators(place)
         code = model.OperatorCodes(operator.OpcodeIndex())
         kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        name = _names("BuiltinOperator")[kind]
+        name = flatbuffer.names("BuiltinOperator")[kind]
         if name == "CUSTOM":
             name = (code.CustomCode() or b"CUSTOM").decode("utf-8", "replace")
         sources, targets = (

@@ -16,7 +16,7 @@ from keras import ops
 from tf_diet.errors import ConversionError
 from tf_diet.graph.calls import Call
 from tf_diet.graph.operation import Args, Kwargs
-from tf_diet.graph.rule_table import register_tflite_form
+from tf_diet.graph.rule_table import TFLiteForm, register_tflite_form
 
 # Longer recurrent layers of fixed length stay loops, which only floats in
 # LiteRT have.
@@ -157,40 +157,21 @@ def elu_operation(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
     return elu(args[0], float(call.operation.alpha)) if integer else None
 
 
-@register_tflite_form("ops.Gelu")
-def gelu_operation(
-    call: Call, args: Args, kwargs: Kwargs, integer: bool
-) -> Any:
-    """By tanh, for integers."""
-    return gelu(args[0]) if integer else None
+def _of_integers(function: Callable[[Any], Any]) -> TFLiteForm:
+    """Returns the form of an operation that is a function of one tensor."""
+
+    def form(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
+        return function(args[0]) if integer else None
+
+    return form
 
 
-@register_tflite_form("ops.HardSilu")
-def hard_silu_operation(
-    call: Call, args: Args, kwargs: Kwargs, integer: bool
-) -> Any:
-    """By two ramps, for integers."""
-    return hard_silu(args[0]) if integer else None
-
-
-@register_tflite_form("ops.Softplus")
-def softplus_operation(
-    call: Call, args: Args, kwargs: Kwargs, integer: bool
-) -> Any:
-    """By an exponential of what is below zero, for integers."""
-    return softplus(args[0]) if integer else None
-
-
-@register_tflite_form("ops.Square")
-def square(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
-    """X x; the operator SQUARE has no 16-bit form."""
-    return args[0] * args[0] if integer else None
-
-
-@register_tflite_form("ops.Negative")
-def negative(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
-    """-1 x; the operator NEG has no 16-bit form."""
-    return args[0] * -1.0 if integer else None
+register_tflite_form("ops.Gelu")(_of_integers(gelu))
+register_tflite_form("ops.HardSilu")(_of_integers(hard_silu))
+register_tflite_form("ops.Softplus")(_of_integers(softplus))
+# SQUARE and NEG have no 16-bit form.
+register_tflite_form("ops.Square")(_of_integers(lambda x: x * x))
+register_tflite_form("ops.Negative")(_of_integers(lambda x: x * -1.0))
 
 
 @register_tflite_form("ops.Add", keras.layers.Add)
@@ -221,15 +202,17 @@ def minimum(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
     return _pairwise(args, lambda a, b: a - ops.relu(a - b), integer)
 
 
+def _is_float(x: Any) -> bool:
+    """Says whether a tensor, or a plain number beside one, is of floats."""
+    kind = getattr(x, "dtype", "float32")
+    return keras.backend.standardize_dtype(kind).startswith("float")
+
+
 def _pairwise(
     args: Args, combine: Callable[[Any, Any], Any], integer: bool
 ) -> Any:
     operands = keras.tree.flatten(args)
-    floats = all(
-        str(getattr(x, "dtype", "float32")).startswith(("float", "<dtype"))
-        for x in operands
-    )
-    if not integer or not floats or len(operands) < 2:
+    if not integer or not all(map(_is_float, operands)) or len(operands) < 2:
         return None
     result, *others = operands
     for other in others:
@@ -242,7 +225,7 @@ def total(call: Call, args: Args, kwargs: Kwargs, integer: bool) -> Any:
     """The mean times the number of values: SUM overflows in 16 bits."""
     (x,) = args
     operation = call.operation
-    if not integer or "float" not in str(x.dtype):
+    if not integer or not _is_float(x):
         return None
     axis = operation.axis
     places = range(len(x.shape)) if axis is None else axis
